@@ -1,0 +1,1 @@
+"""The agent: runs beside one browser, dials out to an edge, and is the device end of every channel."""

@@ -1,0 +1,181 @@
+"""`python -m browsergo.agent`: put this machine's browser on an edge, and keep it there."""
+
+import asyncio
+import os
+import random
+import uuid
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+import browsergo
+from browsergo.agent.browser import Browser, Version
+from browsergo.agent.chrome import Chrome, find_chrome, is_program
+from browsergo.agent.config import AgentConfig
+from browsergo.agent.device import Device
+from browsergo.agent.session import EdgeSession
+from browsergo.chassis.config import load_or_exit, refuse
+from browsergo.chassis.logs import configure_logs
+from browsergo.chassis.process import Stop, run
+from browsergo.core import semconv
+from browsergo.core.backoff import Backoff
+from browsergo.core.device_messages import Capabilities, Registration
+from browsergo.core.errors import BrowserGoError, BrowserUnavailable, DeviceGone, DeviceReplaced, DeviceRestarted
+
+BUSY_RETRY_S = 0.5
+RETRY_CAP_S = 30.0
+TAKEN_OVER_PAUSE_S = 60.0
+BROWSER_RETRY_CAP_S = 10.0
+_NO_CHROME = (
+    "no Chrome or Chromium found: install one, name one with --chrome PATH,"
+    " or use a running one with --cdp http://127.0.0.1:9222"
+)
+
+Log = structlog.typing.FilteringBoundLogger
+
+
+class Agent:
+    """One installed agent: starts its browser, boots a device on it, registers with the edges in turn."""
+
+    def __init__(self, config: AgentConfig, program: Path | None, log: Log) -> None:
+        self._config = config
+        self._program = program
+        self._log = log
+        self._instance = uuid.uuid4().hex
+        self._session: EdgeSession | None = None
+
+    async def run(self) -> None:
+        """Until cancelled: a browser, a boot, and again when the browser dies."""
+        backoff = Backoff(0.5, BROWSER_RETRY_CAP_S)
+        while True:
+            try:
+                await self._boot(backoff)
+            except BrowserUnavailable as error:
+                self._log.error("browser unavailable", reason=error.message)
+            await asyncio.sleep(backoff.next_delay_s(random.random()))
+
+    async def _boot(self, backoff: Backoff) -> None:
+        chrome = await self._start_browser()
+        browser = Browser("127.0.0.1", chrome.port) if chrome else Browser.at(self._config.cdp or "")
+        try:
+            version = await browser.version()
+            device = Device(self._config.device_id, uuid.uuid4().hex, browser, self._log)
+            self._log.info("browser ready", browser=version.product)
+            backoff.reset()
+            await self._serve(device, version, chrome)
+        finally:
+            if chrome is not None:
+                await chrome.stop()
+
+    async def _start_browser(self) -> Chrome | None:
+        if self._program is None:
+            return None
+        return await Chrome.launch(self._program, self._config.state_dir, headless=self._config.headless)
+
+    async def _serve(self, device: Device, version: Version, chrome: Chrome | None) -> None:
+        """Serve this boot until its browser ends (then return) or the agent is stopped (then cancelled)."""
+        serving = asyncio.create_task(self._keep_registered(device, version))
+        timing = asyncio.create_task(device.keep_time())
+        tasks: set[asyncio.Task[Any]] = {serving, timing}
+        if chrome is not None:
+            tasks.add(asyncio.create_task(chrome.ended()))
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            self._log.error("browser ended")
+            device.end(DeviceRestarted("the device's browser ended"))
+        except asyncio.CancelledError:
+            device.end(DeviceGone("the agent was stopped"))
+            if self._session is not None:
+                await self._session.leave("agent stopped")
+            raise
+        finally:
+            for task in tasks:
+                task.cancel()
+            device.cancel_work()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _keep_registered(self, device: Device, version: Version) -> None:
+        backoff = Backoff(0.2, RETRY_CAP_S)
+        turn = 0
+        while True:
+            url = self._config.edges[turn % len(self._config.edges)]
+            session = self._session = EdgeSession(url, self._token(), device, self._config.pool, self._log)
+            pause_s = 0.0
+            try:
+                await session.run(self._registration(device, version))
+            except DeviceReplaced as error:
+                self._log.error("taken over", reason=error.message)
+                pause_s = TAKEN_OVER_PAUSE_S * (1 + random.random() / 2)
+            except BrowserGoError as error:
+                self._log.warning("edge lost", edge=url, reason=error.message)
+                turn += 1
+            if session.registered.is_set():
+                backoff.reset()
+                spread_s = BUSY_RETRY_S if device.channels else self._config.idle_retry_s
+                pause_s = pause_s or random.random() * spread_s
+            await asyncio.sleep(pause_s or backoff.next_delay_s(random.random()))
+
+    def _token(self) -> str:
+        try:
+            return self._config.read_token()
+        except OSError as error:
+            self._log.error("token cannot be read", reason=error.strerror)
+            return ""
+
+    def _registration(self, device: Device, version: Version) -> Registration:
+        name, _, number = version.product.partition("/")
+        capabilities = Capabilities(
+            browser_name=name,
+            browser_version=number,
+            platform=os.uname().sysname if hasattr(os, "uname") else os.name,
+            user_agent=version.user_agent,
+            features=("link.v2",),
+        )
+        return Registration(
+            self._config.device_id,
+            self._instance,
+            device.boot,
+            self._config.name or self._config.device_id,
+            browsergo.__version__,
+            "agent",
+            capabilities,
+            self._config.labels,
+            {"pid": str(os.getpid())},
+            device.epoch,
+        )
+
+
+async def serve(config: AgentConfig, program: Path | None, stop: Stop) -> None:
+    """Run the agent until asked to stop; then end its channels truthfully and its browser cleanly."""
+    log = configure_logs(semconv.SERVICE_AGENT, config.device_id, config.log_level, config.log_format)
+    log.info("ready", device=config.device_id, edges=config.edges)
+    agent = asyncio.create_task(Agent(config, program, log).run())
+    waiting = asyncio.create_task(stop.requested.wait())
+    await asyncio.wait({agent, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if not agent.done():
+        log.info("stopping")
+        agent.cancel()
+    waiting.cancel()
+    results = await asyncio.gather(agent, return_exceptions=True)
+    if isinstance(results[0], Exception):
+        raise results[0]
+
+
+def main() -> None:
+    """Entry point."""
+    config = load_or_exit(AgentConfig)
+    program = config.chrome
+    if program is None and config.cdp is None:
+        program = find_chrome(os.environ, Path.home())
+        if program is None:
+            refuse(config.section, _NO_CHROME)
+    if program is not None and not is_program(program):
+        refuse(config.section, f"chrome: {program} is not a program that can be started")
+    run(lambda stop: serve(config, program, stop))
+
+
+if __name__ == "__main__":
+    main()

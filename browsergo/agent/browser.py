@@ -1,0 +1,97 @@
+"""The browser's own server, as the agent talks to it: HTTP for `/json/*`, one WebSocket a channel.
+
+Chrome answers a foreign Origin with 403 and a Host that is neither an IP nor localhost with 500, so
+the agent sends none and `Host: localhost` (compat.md, "Chrome as seen by the agent").
+"""
+
+import asyncio
+import http.client
+import json
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from browsergo.chassis.websocket import ClientConnection, HandshakeRefused, dial
+from browsergo.core.channel.frames import MAX_MESSAGE_BYTES
+from browsergo.core.errors import BrowserGoError, BrowserUnavailable, Forbidden, TargetNotFound
+
+HTTP_TIMEOUT_S = 10.0
+DIAL_TIMEOUT_S = 10.0
+BROWSER_ENDPOINT = "/devtools/browser"
+PAGE_ENDPOINT = "/devtools/page/"
+_FETCHABLE = ("/json", "/json/version", "/json/list", "/json/protocol")
+
+
+class Answer(NamedTuple):
+    """What Chrome answered over HTTP."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Version(NamedTuple):
+    """`/json/version`, read."""
+
+    product: str
+    user_agent: str
+    browser_path: str
+
+
+class Browser:
+    """A browser with a debugging port at `host:port`."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+
+    @classmethod
+    def at(cls, url: str) -> "Browser":
+        """The browser at `http://host:port`."""
+        parts = urlsplit(url)
+        return cls(parts.hostname or "127.0.0.1", parts.port or 9222)
+
+    async def fetch(self, path: str) -> Answer:
+        """GET one of the `/json` paths. Raises Forbidden for any other, BrowserUnavailable."""
+        if path.rstrip("/") not in _FETCHABLE:
+            raise Forbidden(f"{path[:64]} is not fetched from a device")
+        return await asyncio.to_thread(self._get, path)
+
+    def _get(self, path: str) -> Answer:
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=HTTP_TIMEOUT_S)
+        try:
+            connection.request("GET", path, headers={"Host": "localhost"})
+            response = connection.getresponse()
+            return Answer(response.status, response.getheader("Content-Type", "application/json"), response.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise BrowserUnavailable(f"the browser does not answer ({type(error).__name__})") from None
+        finally:
+            connection.close()
+
+    async def version(self) -> Version:
+        """What browser it is. Raises BrowserUnavailable."""
+        answer = await self.fetch("/json/version")
+        try:
+            found: dict[str, Any] = json.loads(answer.body)
+            path = urlsplit(str(found["webSocketDebuggerUrl"])).path
+            return Version(str(found["Browser"]), str(found.get("User-Agent", "")), path)
+        except (ValueError, KeyError, TypeError):
+            raise BrowserUnavailable("what answers there is not a browser's debugging port") from None
+
+    async def dial(self, endpoint: str) -> ClientConnection:
+        """A WebSocket to the browser or one of its pages. Raises TargetNotFound, BrowserUnavailable."""
+        path = (await self.version()).browser_path if endpoint == BROWSER_ENDPOINT else endpoint
+        try:
+            return await dial(
+                self.host,
+                self.port,
+                path,
+                headers={"Host": "localhost"},
+                max_size_bytes=MAX_MESSAGE_BYTES,
+                timeout_s=DIAL_TIMEOUT_S,
+            )
+        except HandshakeRefused as refusal:
+            if endpoint.startswith(PAGE_ENDPOINT):
+                raise TargetNotFound from None
+            raise BrowserUnavailable(f"the browser refused: HTTP {refusal.status}") from None
+        except BrowserGoError as error:
+            raise BrowserUnavailable(error.message) from None

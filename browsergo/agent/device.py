@@ -1,0 +1,242 @@
+"""The shell around the device end: applies its effects to Chrome's sockets and to the links."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from browsergo.agent.browser import Browser
+from browsergo.agent.links import Link
+from browsergo.agent.spans import SpanRecorder
+from browsergo.chassis.websocket import ClientConnection
+from browsergo.core import errors
+from browsergo.core.channel.device_end import (
+    DeviceEffect,
+    DeviceEnd,
+    Dial,
+    Dispatch,
+    HangUp,
+    Pause,
+    Transmit,
+)
+from browsergo.core.channel.frames import Frame, Kind, chunked
+
+TICK_S = 0.5
+SPANS_EVERY_S = 0.25
+MAX_FETCHES = 16
+
+
+class ChromeSocket:
+    """The Chrome socket of one channel."""
+
+    def __init__(self, device: "Device", channel: bytes, connection: ClientConnection) -> None:
+        self._device = device
+        self._channel = channel
+        self.connection = connection
+
+    def on_message(self, payload: bytes, is_text: bool) -> None:
+        """Chrome speaks only text."""
+        self._device.from_chrome(self._channel, payload)
+
+    def on_writable(self, writable: bool) -> None:
+        """Chrome always reads; what it has not read yet is bounded by the client's window."""
+
+    def on_closed(self, code: int, reason: str) -> None:
+        """The target is gone, or the browser."""
+        self._device.chrome_closed(self._channel, reason)
+
+
+class Device:
+    """One boot of this device: its device end, Chrome sockets and links."""
+
+    def __init__(self, device_id: str, boot: str, browser: Browser, log: structlog.typing.FilteringBoundLogger) -> None:
+        self._end = DeviceEnd(device_id, boot, random.getrandbits)
+        self.boot = boot
+        self._browser = browser
+        self._log = log
+        self._sockets: dict[bytes, ChromeSocket] = {}
+        self._links: dict[int, Link] = {}
+        self._link_numbers = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._fetches = 0
+        self._arrived_ns = 0
+        self.epoch = 0
+        self.spans = SpanRecorder(device_id)
+
+    @property
+    def channels(self) -> int:
+        """How many channels are open."""
+        return len(self._end)
+
+    # --- links -----------------------------------------------------------------------------------
+
+    def registered(self, epoch: int, trace: bool) -> None:
+        """The edge's ack: links that follow belong to this epoch."""
+        self.epoch = epoch
+        self.spans.enabled = trace
+        self._end.registered(epoch)
+
+    def add_link(self, connection: ClientConnection, on_closed: "asyncio.Future[str]") -> Link:
+        """A link connection is open."""
+        self._link_numbers += 1
+
+        def closed(link: Link, code: int, reason: str) -> None:
+            self._links.pop(link.number, None)
+            self._apply(self._end.link_lost(link.number, time.monotonic()))
+            if not on_closed.done():
+                on_closed.set_result(f"{code} {reason}".strip())
+
+        link = Link(self._link_numbers, connection, self._from_link, closed)
+        self._links[link.number] = link
+        link.start()
+        self._apply(self._end.link_up(link.number, time.monotonic()))
+        return link
+
+    def _from_link(self, link: Link, arrived: list[Frame]) -> None:
+        now = time.monotonic()
+        self._arrived_ns = time.time_ns()
+        for frame in arrived:
+            if frame.kind == Kind.FETCH:
+                self._fetch(link, frame)
+            else:
+                self._apply(self._end.frame(link.number, frame, now))
+
+    # --- Chrome ----------------------------------------------------------------------------------
+
+    def from_chrome(self, channel: bytes, payload: bytes) -> None:
+        """A message on a channel's Chrome socket."""
+        self._apply(self._end.message(channel, payload, time.monotonic(), time.time_ns()))
+
+    def chrome_closed(self, channel: bytes, reason: str) -> None:
+        """A channel's Chrome socket ended by itself."""
+        if self._sockets.pop(channel, None) is not None:
+            error = errors.DeviceGone(f"the browser closed the connection {reason}".strip())
+            self._apply(self._end.chrome_closed(channel, error))
+
+    def _dial(self, channel: bytes, endpoint: str) -> None:
+        self._start(self._dial_chrome(channel, endpoint))
+
+    async def _dial_chrome(self, channel: bytes, endpoint: str) -> None:
+        try:
+            connection = await self._browser.dial(endpoint)
+        except errors.BrowserGoError as error:
+            self._log.info("channel refused", reason=error.code)
+            self._apply(self._end.dial_failed(channel, error))
+            return
+        socket = ChromeSocket(self, channel, connection)
+        self._sockets[channel] = socket
+        self._apply(self._end.dialed(channel, time.monotonic()))
+        connection.listen(socket)
+
+    # --- effects ---------------------------------------------------------------------------------
+
+    def _apply(self, effects: list[DeviceEffect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Transmit):
+                link = self._links.get(effect.link)
+                if link is not None:
+                    link.push(effect.frame)
+                    self.spans.sent_up(effect.frame, time.time_ns() if self.spans.enabled else 0)
+            elif isinstance(effect, Dispatch):
+                self._dispatch(effect)
+            elif isinstance(effect, Dial):
+                self._dial(effect.channel, effect.endpoint)
+            elif isinstance(effect, HangUp):
+                self._hang_up(effect.channel)
+            elif isinstance(effect, Pause):
+                self._pause(effect)
+
+    def _dispatch(self, effect: Dispatch) -> None:
+        socket = self._sockets.get(effect.channel)
+        if socket is not None:
+            socket.connection.send_text(effect.payload)
+            if self.spans.enabled:
+                self.spans.dispatched(effect.channel, effect.trace, self._arrived_ns, time.time_ns())
+
+    def _hang_up(self, channel: bytes) -> None:
+        socket = self._sockets.pop(channel, None)
+        if socket is not None:
+            socket.connection.close(1000)
+
+    def _pause(self, effect: Pause) -> None:
+        socket = self._sockets.get(effect.channel)
+        if socket is None:
+            return
+        if effect.paused:
+            socket.connection.pause_reading()
+        else:
+            socket.connection.resume_reading()
+
+    # --- FETCH -----------------------------------------------------------------------------------
+
+    def _fetch(self, link: Link, frame: Frame) -> None:
+        if self._fetches >= MAX_FETCHES:
+            self._fetched(link, frame, 503, b'{"error":"too many fetches at once"}')
+            return
+        self._fetches += 1
+        self._start(self._fetch_chrome(link, frame))
+
+    async def _fetch_chrome(self, link: Link, frame: Frame) -> None:
+        try:
+            request = json.loads(frame.payload)
+            answer = await self._browser.fetch(str(request["path"]))
+            self._fetched(link, frame, answer.status, answer.body)
+        except errors.BrowserGoError as error:
+            body = json.dumps({"error": error.code, "message": error.message}).encode()
+            self._fetched(link, frame, error.http_status, body)
+        except (ValueError, KeyError, TypeError):
+            self._fetched(link, frame, 400, b'{"error":"BAD_FRAME"}')
+        finally:
+            self._fetches -= 1
+
+    def _fetched(self, link: Link, asked: Frame, status: int, body: bytes) -> None:
+        """FETCHED: seq is the HTTP status, the channel field the request's id."""
+        answer = Frame(Kind.FETCHED, edge=asked.source, channel=asked.channel, seq=status, payload=body)
+        for piece in chunked(answer._replace(at=asked.at)):
+            link.push(piece)
+
+    # --- life ------------------------------------------------------------------------------------
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def keep_time(self) -> None:
+        """Deadlines and span reports, until cancelled."""
+        next_tick = time.monotonic() + TICK_S
+        while True:
+            await asyncio.sleep(SPANS_EVERY_S)
+            self._report_spans()
+            if time.monotonic() >= next_tick:
+                next_tick = time.monotonic() + TICK_S
+                deadline = self._end.next_deadline()
+                if deadline is not None and deadline <= time.monotonic():
+                    self._apply(self._end.tick(time.monotonic()))
+
+    def _report_spans(self) -> None:
+        link = next(iter(self._links.values()), None)
+        while link is not None and (payload := self.spans.take()) is not None:
+            link.push(Frame(Kind.SPANS, payload=payload))
+
+    def end(self, error: errors.BrowserGoError) -> None:
+        """End every channel and say so on the links."""
+        self._apply(self._end.close_all(error))
+        self._report_spans()
+        for link in list(self._links.values()):
+            link.flush_now()
+
+    def close_links(self) -> None:
+        """Close the links; their frames are written first."""
+        for link in list(self._links.values()):
+            link.flush_now()
+            link.close(1000, "")
+
+    def cancel_work(self) -> None:
+        """Stop dialing and fetching: this boot is over."""
+        for task in self._tasks:
+            task.cancel()

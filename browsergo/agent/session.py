@@ -1,0 +1,186 @@
+"""One registration with one edge: the control connection, its heartbeats and its pool of links."""
+
+import asyncio
+import ssl
+import time
+from urllib.parse import urlsplit
+
+import structlog
+
+from browsergo.agent.device import Device
+from browsergo.chassis.websocket import ClientConnection, dial
+from browsergo.core import device_messages as messages
+from browsergo.core.channel.frames import MAX_LINK_MESSAGE_BYTES
+from browsergo.core.device_messages import Acknowledgement, Envelope, Registration
+from browsergo.core.errors import BadMessage, BrowserGoError, DeadlineExceeded, DeviceReplaced, from_code
+
+DIAL_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 10.0
+LOST_AFTER_INTERVALS = 2.25  # silence after which the agent fences itself (endpoints.md, "/v2/device")
+CONTROL_MESSAGE_BYTES = 1 << 20
+LINK_RETRY_S = 1.0
+
+
+class _Control:
+    """The control connection as a queue of messages; ends with the reason it was closed for."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+        self._inbox: asyncio.Queue[Envelope | BrowserGoError] = asyncio.Queue(maxsize=256)
+        self.last_read_s = time.monotonic()
+        connection.listen(self)
+
+    def on_message(self, payload: bytes, is_text: bool) -> None:
+        """One JSON message."""
+        self.last_read_s = time.monotonic()
+        try:
+            self._inbox.put_nowait(messages.read_envelope(payload))
+        except (BrowserGoError, asyncio.QueueFull):
+            self.connection.close(4502, "unreadable or too many messages")
+
+    def on_writable(self, writable: bool) -> None:
+        """A few small messages a minute: nothing to hold back."""
+
+    def on_closed(self, code: int, reason: str) -> None:
+        """The edge is gone, or let us go."""
+        error = (
+            DeviceReplaced(reason) if code == DeviceReplaced.close_code else BrowserGoError(f"closed {code} {reason}")
+        )
+        if self._inbox.full():
+            self._inbox.get_nowait()
+        self._inbox.put_nowait(error)
+
+    async def next(self, timeout_s: float) -> Envelope:
+        """The next message. Raises DeadlineExceeded, or what ended the connection."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                found = await self._inbox.get()
+        except TimeoutError:
+            raise DeadlineExceeded("the edge is silent") from None
+        if isinstance(found, BrowserGoError):
+            raise found
+        return found
+
+    def send(self, kind: str, body: dict[str, object]) -> None:
+        """One message to the edge."""
+        self.connection.send_text(messages.write_envelope(kind, body, int(time.time() * 1000)))
+
+
+class EdgeSession:
+    """Registers a device with one edge and keeps it there."""
+
+    def __init__(
+        self, edge_url: str, token: str, device: Device, pool: int, log: structlog.typing.FilteringBoundLogger
+    ) -> None:
+        parts = urlsplit(edge_url)
+        self._host = parts.hostname or "127.0.0.1"
+        self._port = parts.port or (443 if parts.scheme == "wss" else 80)
+        self._tls = ssl.create_default_context() if parts.scheme == "wss" else None
+        self._prefix = parts.path.rstrip("/")
+        self._token = token
+        self._device = device
+        self._pool = pool
+        self._log = log
+        self._control: _Control | None = None
+        self.registered = asyncio.Event()
+
+    async def run(self, registration: Registration) -> None:
+        """Register, then serve until the edge is lost. Always raises, a BrowserGoError in the ordinary case."""
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        connection = await self._dial("/v2/device", messages.SUBPROTOCOL, headers, CONTROL_MESSAGE_BYTES)
+        control = self._control = _Control(connection)
+        try:
+            ack = await self._register(control, registration)
+            self._device.registered(ack.epoch, ack.trace)
+            self.registered.set()
+            self._log.info("registered", epoch=ack.epoch, edge=f"{self._host}:{self._port}")
+            async with asyncio.TaskGroup() as group:
+                for _ in range(max(1, min(self._pool, ack.link_pool))):
+                    group.create_task(self._keep_link(ack))
+                group.create_task(self._heartbeats(control, ack))
+                group.create_task(self._listen(control))
+        except* BrowserGoError as several:
+            raise _first(several) from None
+        finally:
+            self._device.close_links()
+            connection.close(1000, "")
+
+    async def leave(self, reason: str) -> None:
+        """Say goodbye, so that the edge need not wait for silence."""
+        if self._control is not None:
+            self._control.send(messages.DISCONNECT, {"reason": reason})
+
+    async def _dial(self, path: str, subprotocol: str, headers: dict[str, str], size: int) -> ClientConnection:
+        return await dial(
+            self._host,
+            self._port,
+            self._prefix + path,
+            tls=self._tls,
+            headers=headers,
+            subprotocols=[subprotocol],
+            max_size_bytes=size,
+            timeout_s=DIAL_TIMEOUT_S,
+        )
+
+    async def _register(self, control: _Control, registration: Registration) -> Acknowledgement:
+        welcome = await control.next(ANSWER_TIMEOUT_S)
+        if welcome.type != messages.WELCOME:
+            raise BadMessage(f"expected {messages.WELCOME}, not {welcome.type[:64]}")
+        messages.read_welcome(welcome.body)
+        control.send(messages.REGISTER, messages.register_body(registration))
+        answer = await control.next(ANSWER_TIMEOUT_S)
+        if answer.type == messages.ERROR:
+            raise _told(answer)
+        if answer.type != messages.REGISTER_ACK:
+            raise BadMessage(f"expected {messages.REGISTER_ACK}, not {answer.type[:64]}")
+        return messages.read_acknowledgement(answer.body)
+
+    async def _keep_link(self, ack: Acknowledgement) -> None:
+        """One member of the pool; dialed again while the registration lives."""
+        headers = {"Authorization": f"Bearer {ack.link_ticket}"}
+        while True:
+            connection = await self._dial(ack.link_url, messages.LINK_SUBPROTOCOL, headers, MAX_LINK_MESSAGE_BYTES)
+            closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            link = self._device.add_link(connection, closed)
+            try:
+                self._log.info("link closed", reason=await closed)
+            except asyncio.CancelledError:
+                link.close(1000, "")
+                raise
+            await asyncio.sleep(LINK_RETRY_S)
+
+    async def _heartbeats(self, control: _Control, ack: Acknowledgement) -> None:
+        interval_s = ack.heartbeat_interval_ms / 1000
+        while True:
+            await asyncio.sleep(interval_s)
+            if time.monotonic() - control.last_read_s > LOST_AFTER_INTERVALS * interval_s:
+                control.connection.abort()
+                raise DeadlineExceeded("the edge is silent; this agent stands down")
+            control.send(messages.HEARTBEAT, {"deviceId": ack.device_id})
+
+    async def _listen(self, control: _Control) -> None:
+        while True:
+            message = await control.next(3600.0)
+            if message.type == messages.ERROR:
+                raise _told(message)
+            if message.type == messages.TAKEN_OVER:
+                raise DeviceReplaced
+            if message.type == messages.DRAIN:
+                raise BrowserGoError("the edge is draining")
+
+
+def _told(message: Envelope) -> BrowserGoError:
+    return from_code(str(message.body.get("error", "INTERNAL")), str(message.body.get("message", ""))[:500])
+
+
+def _first(several: "BaseExceptionGroup[BrowserGoError]") -> BrowserGoError:
+    """The most telling of several simultaneous ends: a takeover rules."""
+    found = [error for error in _leaves(several) if isinstance(error, BrowserGoError)]
+    return next((error for error in found if isinstance(error, DeviceReplaced)), found[0])
+
+
+def _leaves(group: "BaseExceptionGroup[BaseException]") -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return leaves

@@ -1,0 +1,354 @@
+"""What routing needs of a CDP message, read without parsing it; and the few messages the relay itself writes.
+
+The scanner walks the top level only and checks the rest for well-formedness at the regular
+expression engine's speed: no recursion, no objects built, no copy. It exists because parsers fail
+where real CDP goes: `json` at ~500 levels of DOM nesting, `orjson` at a legal lone surrogate
+(design/delivery.md, "Rules"). Error texts and codes are Chrome's own (measured on Chromium 156).
+"""
+
+import json
+import re
+from typing import NamedTuple
+
+from browsergo.core.errors import CDP_SERVER_ERROR
+
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+MAX_DEPTH = 300  # containers within one another, the message included; deeper input is a parse error in Chrome
+INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+
+
+class Command(NamedTuple):
+    """A command as the client end sees it."""
+
+    id: int
+    method: str
+    session_id: str | None
+
+
+class MessageHead(NamedTuple):
+    """A message from the browser: `id` of a response, `method` of an event; neither: an id-less error."""
+
+    id: int | None
+    is_event: bool
+
+
+class UnacceptableCommand(Exception):
+    """A message that is answered here and never sent. `answer` is the CDP error, as Chrome would give it."""
+
+    def __init__(self, code: int, message: str, command_id: int | None = None, session_id: str | None = None) -> None:
+        super().__init__(message)
+        self.answer = error_answer(command_id, session_id, code, message)
+
+
+# --- grammar (RFC 8259), as bytes patterns with possessive quantifiers: linear, never backtracking -------------------
+_WS = rb"[ \t\n\r]*+"
+_STRING = rb'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"'
+_NUMBER = rb"(?=[-0-9])-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+"
+_FLAT_LEVELS = 5  # containers nested deeper than this are walked one by one
+
+
+def _value(levels: int) -> bytes:
+    """A value with at most `levels` levels of containers. The pattern doubles with each level."""
+    if levels == 0:
+        return rb"(?:" + _STRING + rb"|" + _NUMBER + rb"|true|false|null)"
+    inner = _value(levels - 1)
+    member = _STRING + _WS + rb":" + _WS + inner
+    obj = rb"\{" + _WS + rb"(?:" + member + _WS + rb"(?:," + _WS + rb'(?=")|(?=\})))*+\}'
+    arr = rb"\[" + _WS + rb"(?:" + inner + _WS + rb"(?:," + _WS + rb"(?!\])|(?=\])))*+\]"
+    return rb"(?:" + _STRING + rb"|" + obj + rb"|" + _NUMBER + rb"|true|false|null|" + arr + rb")"
+
+
+_FLAT = [re.compile(_value(levels)) for levels in range(_FLAT_LEVELS + 1)]
+_VALUE = _FLAT[_FLAT_LEVELS]
+# The flat neighbours that follow a value, skipped in one match: a deep one among them costs no step for each.
+_MORE_ITEMS = re.compile(rb"(?:" + _WS + rb"," + _WS + _VALUE.pattern + rb")*+")
+_MORE_MEMBERS = re.compile(rb"(?:" + _WS + rb"," + _WS + _STRING + _WS + rb":" + _WS + _VALUE.pattern + rb")*+")
+_SPACE = re.compile(_WS)
+_KEY = re.compile(_WS + rb"(" + _STRING + rb")" + _WS + rb":" + _WS)
+_DELIMITER = re.compile(_WS + rb"([,}])")
+_OPENING = re.compile(rb"[\[{]")
+_ENVELOPE_VALUE_BYTES = 1024  # more of a value is never looked at: ids, methods and session ids are short
+_INTEGER = re.compile(rb"-?(?:0|[1-9][0-9]*)\Z")
+
+
+def _common_command() -> bytes:
+    """`{id, method, params, sessionId}` and Puppeteer 24's `{method, params, id, sessionId}`, blanks allowed."""
+    blank, comma = rb" ?+", rb" ?+, ?+"
+    integer = rb"(-?(?:0|[1-9][0-9]{0,9}))(?![0-9.eE])"
+    early_id = rb'(?:"id":' + blank + integer + comma + rb")?"
+    method = rb'"method":' + blank + rb'"([A-Za-z]++\.[A-Za-z]++)"'
+    params = rb"(?:" + comma + rb'"params":' + blank + _VALUE.pattern + rb")?"
+    late_id = rb"(?:" + comma + rb'"id":' + blank + integer + rb")?"
+    session = rb"(?:" + comma + rb'"sessionId":' + blank + rb'"([A-Za-z0-9-]++)")?'
+    return rb"\{" + early_id + method + params + late_id + session + blank + rb"\}\Z"
+
+
+# Nearly every command is spelled so and read in one match; any other spelling takes the general way.
+_COMMON_COMMAND = re.compile(_common_command())
+
+_RESPONSE_HEAD = re.compile(rb'[ \t\n\r]*\{[ \t\n\r]*"id"[ \t\n\r]*:[ \t\n\r]*(-?[0-9]{1,10})[ \t\n\r]*[,}]')
+_EVENT_HEAD = re.compile(rb'[ \t\n\r]*\{[ \t\n\r]*"method"[ \t\n\r]*:')
+
+
+class _Malformed(Exception):
+    def __init__(self, position: int) -> None:
+        super().__init__(position)
+        self.position = position
+
+
+def read_command(message: bytes) -> Command:
+    """The envelope of a client's message (UTF-8 bytes). Raises UnacceptableCommand.
+
+    Refused here are: what is not JSON, not an object, has a top-level key twice, an id that is not
+    a plainly spelled int32, or a method that is not a string (design/delivery.md, "Rules").
+    """
+    if not message.isascii():
+        _check_utf8(message)
+    match = _COMMON_COMMAND.match(message)
+    if match is not None:
+        early, method, late, session = match.groups()
+        command_id = _int32(early or late)
+        if command_id is not None and (early is None or late is None):
+            return Command(command_id, method.decode(), session.decode() if session is not None else None)
+    return _read_uncommon(message)
+
+
+def _check_utf8(message: bytes) -> None:
+    try:
+        message.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UnacceptableCommand(PARSE_ERROR, f"JSON: invalid string at position {error.start}") from None
+
+
+def _read_uncommon(message: bytes) -> Command:
+    try:
+        members = _top_level(message, MAX_DEPTH)
+    except _Malformed as error:
+        raise UnacceptableCommand(PARSE_ERROR, f"JSON: invalid input at position {error.position}") from None
+    if members is None:
+        raise UnacceptableCommand(INVALID_REQUEST, "Message must be an object")
+    return _command(dict(reversed(members)), len(members))  # of two ids the first one counts, as in Chrome
+
+
+def _command(members: dict[str, bytes], count: int) -> Command:
+    command_id = _int32(members.get("id"))
+    if command_id is None:
+        raise UnacceptableCommand(INVALID_REQUEST, "Message must have integer 'id' property")
+    session_id = _text(members.get("sessionId"))
+    if len(members) != count:
+        raise UnacceptableCommand(PARSE_ERROR, "JSON: duplicate top-level key", command_id, session_id)
+    method = _text(members.get("method"))
+    if not method:
+        raise UnacceptableCommand(INVALID_REQUEST, "Message must have string 'method' property", command_id, session_id)
+    return Command(command_id, method, session_id)
+
+
+def read_head(message: bytes) -> MessageHead:
+    """What a message from the browser is. Unreadable input counts as an id-less error."""
+    response = _RESPONSE_HEAD.match(message)
+    if response is not None:
+        return MessageHead(int(response[1]), is_event=False)
+    if _EVENT_HEAD.match(message) is not None:
+        return MessageHead(None, is_event=True)
+    try:
+        members = dict(_top_level(message, None) or ())
+    except _Malformed:
+        return MessageHead(None, is_event=False)
+    return MessageHead(_int32(members.get("id")), is_event="method" in members and "id" not in members)
+
+
+def _top_level(message: bytes, deepest: int | None) -> list[tuple[str, bytes]] | None:
+    """Keys (unescaped) and raw values of the top-level object; None if the message is another JSON value.
+
+    More than `deepest` containers within one another are malformed; None: any depth is read.
+    """
+    start = _after_space(message, 0)
+    if message[start : start + 1] != b"{":
+        end = _skip_value(message, start, deepest)
+        _expect_end(message, end)
+        return None
+    members: list[tuple[str, bytes]] = []
+    position = _after_space(message, start + 1)
+    if message[position : position + 1] == b"}":
+        _expect_end(message, position + 1)
+        return members
+    while True:
+        key = _KEY.match(message, position)
+        if key is None:
+            raise _Malformed(position)
+        start = key.end()
+        value = _VALUE.match(message, start)
+        end = value.end() if value is not None else _skip_value(message, start, deepest and deepest - 1)
+        delimiter = _DELIMITER.match(message, end)
+        if delimiter is None:
+            raise _Malformed(end)
+        members.append((_key(key[1]), message[start : min(end, start + _ENVELOPE_VALUE_BYTES)]))
+        position = delimiter.end()
+        if delimiter[1] == b"}":
+            _expect_end(message, position)
+            return members
+
+
+def _skip_value(message: bytes, start: int, deepest: int | None) -> int:
+    """Where the value at `start` ends. Walks containers with an explicit stack, flat parts in one match."""
+    stack: list[int] = []
+    position = start
+    while True:
+        levels = _FLAT_LEVELS if deepest is None else min(_FLAT_LEVELS, deepest - len(stack))
+        match = _FLAT[levels].match(message, position)
+        if match is None:
+            opening = _OPENING.match(message, position)
+            if opening is None or levels == 0:
+                raise _Malformed(position)
+            stack.append(opening[0][0])
+            position = _first_inside(message, opening.end(), stack[-1])
+            continue
+        position = _after_value(message, match.end(), stack, many=levels == _FLAT_LEVELS)
+        if not stack:
+            return position
+
+
+def _first_inside(message: bytes, position: int, opening: int) -> int:
+    if opening == 0x5B:
+        return _after_space(message, position)
+    match = _KEY.match(message, position)
+    if match is None:
+        raise _Malformed(position)
+    return match.end()
+
+
+def _after_value(message: bytes, position: int, stack: list[int], *, many: bool) -> int:
+    """Pass flat neighbours, close what closes; the position of the next value, or the end when the stack is empty."""
+    while stack:
+        if many:
+            run = (_MORE_ITEMS if stack[-1] == 0x5B else _MORE_MEMBERS).match(message, position)
+            position = run.end() if run is not None else position
+        position = _after_space(message, position)
+        delimiter = message[position : position + 1]
+        if delimiter == b",":
+            return _first_inside(message, position + 1, stack[-1])
+        if delimiter != (b"]" if stack[-1] == 0x5B else b"}"):
+            raise _Malformed(position)
+        stack.pop()
+        position += 1
+    return position
+
+
+def _after_space(message: bytes, position: int) -> int:
+    match = _SPACE.match(message, position)
+    return match.end() if match is not None else position
+
+
+def _expect_end(message: bytes, position: int) -> None:
+    end = _after_space(message, position)
+    if end != len(message):
+        raise _Malformed(end)
+
+
+def _key(raw: bytes) -> str:
+    if b"\\" in raw:
+        return str(json.loads(raw))
+    return raw[1:-1].decode("utf-8", "replace")
+
+
+def _text(raw: bytes | None) -> str | None:
+    if raw is None or raw[:1] != b'"':
+        return None
+    # Cut off, it may end within an escape; no method and no session is spelled so, and the browser will say that.
+    return _key(raw) if len(raw) < _ENVELOPE_VALUE_BYTES else raw[1:].decode("utf-8", "replace")
+
+
+def _int32(raw: bytes | None) -> int | None:
+    if raw is None or len(raw) > 11 or _INTEGER.match(raw) is None or raw == b"-0":
+        return None
+    number = int(raw)
+    return number if INT32_MIN <= number <= INT32_MAX else None
+
+
+# --- what the relay itself writes ------------------------------------------------------------------------------------
+
+
+def error_answer(
+    command_id: int | None, session_id: str | None, code: int, message: str, error_details: str | None = None
+) -> bytes:
+    """A CDP error response. `error_details` becomes `error.data`, a string: Puppeteer prints it by concatenation."""
+    error: dict[str, object] = {"code": code, "message": message}
+    if error_details is not None:
+        error["data"] = error_details
+    return _dump({"error": error}, command_id, session_id)
+
+
+def empty_result(command_id: int, session_id: str | None) -> bytes:
+    """`{"id":n,"result":{}}`."""
+    return _dump({"result": {}}, command_id, session_id)
+
+
+def _dump(body: dict[str, object], command_id: int | None, session_id: str | None) -> bytes:
+    head: dict[str, object] = {} if command_id is None else {"id": command_id}
+    tail: dict[str, object] = {} if session_id is None else {"sessionId": session_id}
+    return json.dumps({**head, **body, **tail}, separators=(",", ":")).encode()
+
+
+def relay_error(
+    command_id: int, session_id: str | None, *, reason: str, words: str, executed: str, device: str, trace: str
+) -> bytes:
+    """The one error with which the relay answers a command it cannot get answered (delivery.md).
+
+    `executed` is `no` (never written to any socket) or `unknown`; `no` is never false.
+    """
+    fate = "was not executed" if executed == "no" else "may have been executed"
+    retry = "safe" if executed == "no" else "unsafe"
+    details = f"reason={reason} executed={executed} retry={retry} device={device} trace={trace}"
+    return error_answer(
+        command_id, session_id, CDP_SERVER_ERROR, f"Browser-Go: {words}; command {fate}", error_details=details
+    )
+
+
+_ATTACHED = b'{"method":"Target.attachedToTarget"'
+_DETACHED = b'{"method":"Target.detachedFromTarget"'
+_SESSION_PARAM = re.compile(rb'"params":\{"sessionId":"([^"\\]{1,128})"')
+_OUTER_SESSION = re.compile(rb'"sessionId":"([^"\\]{1,128})"\}\s*\Z')
+
+
+class SessionChange(NamedTuple):
+    """A flat session came or went; `parent` is the session that announced it (None: the root)."""
+
+    session_id: str
+    parent: str | None
+    attached: bool
+
+
+def session_change(message: bytes) -> SessionChange | None:
+    """Reads Target.attachedToTarget and Target.detachedFromTarget as Chrome spells them; None for all else."""
+    attached = message.startswith(_ATTACHED)
+    if not attached and not message.startswith(_DETACHED):
+        return None
+    match = _SESSION_PARAM.search(message, 0, 256)
+    if match is None:
+        return None
+    outer = _OUTER_SESSION.search(message, max(0, len(message) - 160))
+    return SessionChange(match[1].decode(), outer[1].decode() if outer else None, attached)
+
+
+def detached_event(session_id: str, parent: str | None) -> bytes:
+    """Target.detachedFromTarget, for a session that ends because its channel does."""
+    return _event("Target.detachedFromTarget", {"sessionId": session_id}, parent)
+
+
+def inspector_detached(reason: str) -> bytes:
+    """Inspector.detached, the last event of a page endpoint."""
+    return _event("Inspector.detached", {"reason": reason}, None)
+
+
+def _event(method: str, params: dict[str, str], session_id: str | None) -> bytes:
+    tail = {} if session_id is None else {"sessionId": session_id}
+    return json.dumps({"method": method, "params": params, **tail}, separators=(",", ":")).encode()
+
+
+_METHOD_FORM = re.compile(r"[A-Z][A-Za-z]{1,40}\.[a-z][A-Za-z]{0,60}\Z")
+
+
+def traced_method(method: str) -> str:
+    """The method as spans may show it: anything not spelled like `Domain.name` is `other` (it may carry a secret)."""
+    return method if _METHOD_FORM.match(method) else "other"

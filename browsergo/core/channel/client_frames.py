@@ -1,0 +1,45 @@
+"""The frames that a client end sends, but for those of its commands' replay: one function each.
+
+`source` is the address of the edge run that holds the client.
+"""
+
+from browsergo.core.channel import payloads
+from browsergo.core.channel.client_state import Channel, Path, Seek, Send, Sent
+from browsergo.core.channel.frames import Frame, Kind
+from browsergo.core.ids import Binding
+
+
+def command(entry: Channel, path: Path, sent: Sent, source: int, stamp: int) -> Frame:
+    """CMD: one command, on the channel's path; `stamp` in Unix ns."""
+    return Frame(
+        Kind.CMD, 0, path.edge, source, path.link, entry.id, entry.at, sent.seq, sent.trace, stamp, sent.payload
+    )
+
+
+def acknowledgement(entry: Channel, path: Path, source: int) -> Send:
+    """ACK: the client has taken messages up to `consumed`."""
+    return Send(path, Frame(Kind.ACK, 0, path.edge, source, path.link, entry.id, entry.at, entry.consumed))
+
+
+def resume(entry: Channel, path: Path, source: int) -> Send:
+    """RESUME: this binding holds; `consumed` grants credit, `received` says where to replay from."""
+    payload = payloads.encode_received(entry.received)
+    frame = Frame(Kind.RESUME, 0, path.edge, source, path.link, entry.id, entry.at, entry.consumed, payload=payload)
+    return Send(path, frame)
+
+
+def close(path: Path, at: Binding, channel: bytes, claim: str, source: int) -> Send:
+    """CLOSE: the client end `claim` of this channel is no more."""
+    payload = payloads.encode_claim(claim)
+    return Send(path, Frame(Kind.CLOSE, 0, path.edge, source, path.link, channel, at, payload=payload))
+
+
+def open_request(entry: Channel, source: int, edge_id: str) -> Seek:
+    """OPEN, to whichever edge holds the device now."""
+    body = payloads.Open(entry.device, entry.claim, entry.endpoint, edge_id)
+    return Seek(entry.device, Frame(Kind.OPEN, source=source, channel=entry.id, payload=payloads.encode_open(body)))
+
+
+def announcement(device: str, edge: int, source: int) -> Seek:
+    """ANNOUNCE: this edge's channels of `device` come through another router now; `edge` 0 as in Seek."""
+    return Seek(device, Frame(Kind.ANNOUNCE, 0, edge, source, payload=payloads.encode_device(device)))

@@ -1,0 +1,387 @@
+"""The device end: all exactly-once state of one agent run, for all channels of its browser.
+
+Commands are recorded before they are dispatched, once and in order; messages are kept until the
+client end has received them. Every HELLO and every OPENED takes a fresh number, so that frames of
+an older path are recognised and ignored (design/delivery.md, "Bindings"). Pure.
+
+A link is named by a number the shell gives it. Times: `now` monotonic seconds, `wall_ns` Unix ns.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from browsergo.core import cdp, errors
+from browsergo.core.channel import payloads
+from browsergo.core.channel.device_state import (
+    DeviceChannel,
+    DeviceEffect,
+    DeviceLimits,
+    Dial,
+    Dispatch,
+    HangUp,
+    Message,
+    Pause,
+    Transmit,
+)
+from browsergo.core.channel.frames import EVERY_EDGE, NO_EDGE, Frame, Kind, chunked
+from browsergo.core.ids import Binding
+from browsergo.core.tracing import NO_TRACE
+
+__all__ = ["DeviceEffect", "DeviceEnd", "DeviceLimits", "Dial", "Dispatch", "HangUp", "Pause", "Transmit"]
+
+
+class DeviceEnd:
+    """All channels of one agent run. `draw(bits)` gives random numbers (trace ids of events)."""
+
+    def __init__(self, device: str, boot: str, draw: Callable[[int], int], limits: DeviceLimits | None = None) -> None:
+        self._device = device
+        self._boot = boot
+        self._draw = draw
+        self._limits = limits or DeviceLimits()
+        self._epoch = 0
+        self._n = 0
+        self._links: list[int] = []
+        self._channels: dict[bytes, DeviceChannel] = {}
+        self._edges: dict[int, None] = {}  # client edges this boot has served, in order of first sight
+        self._total_bytes = 0
+        self._said_hello = False
+        self.duplicates = 0
+        self.stale_frames = 0
+
+    def __len__(self) -> int:
+        return len(self._channels)
+
+    # --- links --------------------------------------------------------------------------------------------------
+
+    def registered(self, epoch: int) -> None:
+        """The registry gave this boot an epoch; links that come up from now on belong to it."""
+        self._epoch = max(self._epoch, epoch)
+
+    def link_up(self, link: int, now: float) -> list[DeviceEffect]:
+        """A link connection is there. The first one makes the device ACTIVE and brings all channels home."""
+        self._links.append(link)
+        effects: list[DeviceEffect] = []
+        if not self._said_hello:  # a new boot: no edge may go on with what an older one had
+            self._said_hello = True
+            self._hello(link, EVERY_EDGE, (), now, effects)
+        self._hello(link, NO_EDGE, (), now, effects)
+        if len(self._links) == 1:
+            for edge in self._edges:
+                self._hello(link, edge, self._owned_by(edge), now, effects)
+        return effects
+
+    def link_lost(self, link: int, now: float) -> list[DeviceEffect]:
+        """A link connection is gone: its channels move to another, or wait for one."""
+        if link not in self._links:
+            return []
+        self._links.remove(link)
+        effects: list[DeviceEffect] = []
+        homeless = [entry for entry in self._channels.values() if entry.link == link]
+        for entry in homeless:
+            entry.link, entry.sent = None, None
+            entry.link_by = now + self._limits.hold_without_link_s
+        if self._links:
+            home = self._links[-1]
+            for edge in self._edges:
+                self._hello(home, edge, [entry for entry in homeless if entry.edge == edge], now, effects)
+        return effects
+
+    def _owned_by(self, edge: int) -> list[DeviceChannel]:
+        return [entry for entry in self._channels.values() if entry.edge == edge and not entry.dialing]
+
+    def _hello(
+        self, link: int, edge: int, entries: Iterable[DeviceChannel], now: float, effects: list[DeviceEffect]
+    ) -> None:
+        """Say which channels of `edge` live on `link` from here on, under a new number."""
+        at = self._number()
+        named: dict[bytes, payloads.Named] = {}
+        for entry in entries:
+            if entry.dialing:
+                continue
+            self._bind(entry, link, at, now)
+            named[entry.id] = payloads.Named(entry.last, entry.born, entry.claim)
+        held = frozenset(entry.id for entry in self._channels.values() if entry.edge == edge)
+        body = payloads.Hello(self._device, self._boot, named, held)
+        effects.append(Transmit(link, Frame(Kind.HELLO, edge=edge, at=at, payload=payloads.encode_hello(body))))
+
+    def _bind(self, entry: DeviceChannel, link: int, at: Binding, now: float) -> None:
+        entry.at, entry.link, entry.sent, entry.link_by = at, link, None, None
+        if entry.confirm_by is None:  # many HELLOs in a row give an orphan no more time
+            entry.confirm_by = now + self._limits.orphan_after_s
+        entry.assembler.reset()
+
+    def _number(self) -> Binding:
+        self._n += 1
+        return Binding(self._epoch, self._n)
+
+    # --- frames from client ends --------------------------------------------------------------------------------
+
+    def frame(self, link: int, frame: Frame, now: float) -> list[DeviceEffect]:
+        """One frame came down `link`; `frame.source` is the client's edge. Raises BadFrame."""
+        kind = frame.kind
+        if kind == Kind.CMD:
+            return self._command(frame)
+        if kind == Kind.ACK:
+            return self._acked(frame, now)
+        if kind == Kind.RESUME:
+            return self._resume(frame, now)
+        if kind == Kind.OPEN:
+            return self._open(link, frame, now)
+        if kind == Kind.CLOSE:
+            return self._close(frame)
+        if kind == Kind.PATH_LOST:
+            return self._path_lost(link, frame.source, now)
+        raise errors.BadFrame(f"{kind.name} is not for a device end")
+
+    def _bound(self, frame: Frame) -> DeviceChannel | None:
+        entry = self._channels.get(frame.channel)
+        if entry is None or entry.dialing or frame.at != entry.at:
+            self.stale_frames += 1
+            return None
+        return entry
+
+    def _command(self, frame: Frame) -> list[DeviceEffect]:
+        entry = self._bound(frame)
+        if entry is None:
+            return []
+        if frame.seq != entry.last + 1:  # at or below: a duplicate; above: a gap, and nothing is executed
+            self.duplicates += frame.seq <= entry.last
+            return []
+        try:
+            payload = entry.assembler.whole(frame)
+        except errors.BrowserGoError as error:  # replayed, it would be as bad: the channel ends, not the link
+            return self._free(entry, error)
+        if payload is None:
+            return []
+        entry.last = frame.seq
+        with suppress(cdp.UnacceptableCommand):  # the browser will say so itself; only the answer's trace is lost
+            entry.running[cdp.read_command(payload).id] = frame.trace
+        effects: list[DeviceEffect] = []
+        self._up(entry, Kind.CACK, effects, seq=entry.last)
+        effects.append(Dispatch(entry.id, payload, frame.trace))
+        return effects
+
+    def _acked(self, frame: Frame, now: float) -> list[DeviceEffect]:
+        entry = self._bound(frame)
+        if entry is None:
+            return []
+        effects: list[DeviceEffect] = []
+        self._trim(entry, frame.seq, now, effects)
+        self._flush(entry, effects)
+        return effects
+
+    def _resume(self, frame: Frame, now: float) -> list[DeviceEffect]:
+        """The client end confirms this binding: go on after what it has received."""
+        entry = self._bound(frame)
+        if entry is None:
+            return []
+        received = payloads.decode_received(frame.payload)
+        effects: list[DeviceEffect] = []
+        entry.confirm_by = None
+        entry.full_since = now if entry.paused else None
+        self._trim(entry, frame.seq, now, effects)
+        entry.sent = max(entry.acked, received)
+        entry.flying_bytes = sum(len(m.payload) for m in entry.out if m.seq <= entry.sent)
+        self._up(entry, Kind.CACK, effects, seq=entry.last)
+        self._flush(entry, effects)
+        return effects
+
+    def _path_lost(self, link: int, edge: int, now: float) -> list[DeviceEffect]:
+        if link not in self._links:
+            return []
+        effects: list[DeviceEffect] = []
+        mine = [entry for entry in self._owned_by(edge) if entry.link in (link, None)]
+        self._hello(link, edge, mine, now, effects)
+        return effects
+
+    def _open(self, link: int, frame: Frame, now: float) -> list[DeviceEffect]:
+        opening = payloads.decode_open(frame.payload)
+        self._remember(frame.source)
+        entry = self._channels.get(frame.channel)
+        if entry is None:
+            home = link if link in self._links else None
+            entry = DeviceChannel(frame.channel, opening.claim, frame.source, opening.endpoint, home)
+            self._channels[frame.channel] = entry
+            return [Dial(entry.id, entry.endpoint)]
+        if entry.claim != opening.claim:
+            conflict = errors.DeviceConflict("the channel exists")
+            return [self._refusal(link, frame.source, frame.channel, opening.claim, conflict)]
+        entry.link = link if link in self._links else entry.link
+        return [] if entry.dialing else self._say_opened(entry, now)  # asked again: the same channel, a new binding
+
+    def _remember(self, edge: int) -> None:
+        if edge not in self._edges and len(self._edges) >= self._limits.remembered_edges:
+            used = {entry.edge for entry in self._channels.values()}
+            for old in [old for old in self._edges if old not in used]:
+                del self._edges[old]
+        self._edges[edge] = None
+
+    def dialed(self, channel: bytes, now: float) -> list[DeviceEffect]:
+        """Chrome's socket for the channel is open."""
+        entry = self._channels.get(channel)
+        if entry is None:
+            return [HangUp(channel)]
+        if not entry.dialing:
+            return []
+        entry.dialing = False
+        return self._say_opened(entry, now)
+
+    def dial_failed(self, channel: bytes, error: errors.BrowserGoError) -> list[DeviceEffect]:
+        """Chrome has no such target, or does not answer."""
+        entry = self._channels.pop(channel, None)
+        if entry is None or entry.link is None:
+            return []
+        return [self._refusal(entry.link, entry.edge, channel, entry.claim, error)]
+
+    def _say_opened(self, entry: DeviceChannel, now: float) -> list[DeviceEffect]:
+        if entry.link is None:
+            if not self._links:
+                entry.link_by = now + self._limits.hold_without_link_s
+                return []  # the client end asks again, or a HELLO names it
+            entry.link = self._links[-1]
+        self._bind(entry, entry.link, self._number(), now)
+        entry.born = entry.born or entry.at.n
+        effects: list[DeviceEffect] = []
+        body = payloads.Opened(self._boot, entry.claim, entry.last, entry.born)
+        self._up(entry, Kind.OPENED, effects, payload=payloads.encode_opened(body))
+        return effects
+
+    def _refusal(self, link: int, edge: int, channel: bytes, claim: str, error: errors.BrowserGoError) -> Transmit:
+        body = payloads.encode_ending(payloads.Ending(claim, error.code, error.message))
+        at = Binding(self._epoch, self._n)
+        return Transmit(link, Frame(Kind.REFUSED, edge=edge, channel=channel, at=at, payload=body))
+
+    def _close(self, frame: Frame) -> list[DeviceEffect]:
+        entry = self._channels.get(frame.channel)
+        if entry is None or entry.claim != payloads.decode_claim(frame.payload):
+            return []
+        return self._forget(entry)
+
+    # --- messages from Chrome -----------------------------------------------------------------------------------
+
+    def message(self, channel: bytes, payload: bytes, now: float, wall_ns: int) -> list[DeviceEffect]:
+        """Chrome said something on the channel's socket. The answer carries its command's trace."""
+        entry = self._channels.get(channel)
+        if entry is None:
+            return []
+        head = cdp.read_head(payload)
+        trace = entry.running.pop(head.id, NO_TRACE) if head.id is not None else NO_TRACE
+        if trace == NO_TRACE:
+            trace = self._draw(128).to_bytes(16) + (self._draw(64) or 1).to_bytes(8)
+        entry.out.append(Message(entry.next_seq, payload, trace, wall_ns))
+        entry.next_seq += 1
+        entry.out_bytes += len(payload)
+        self._total_bytes += len(payload)
+        effects: list[DeviceEffect] = []
+        self._flush(entry, effects)
+        if not entry.paused and self._is_full(entry):
+            entry.paused, entry.full_since = True, now
+            effects.append(Pause(channel, True))
+        return effects
+
+    def chrome_closed(self, channel: bytes, error: errors.BrowserGoError) -> list[DeviceEffect]:
+        """Chrome's socket is gone (target closed, browser died): the channel ends."""
+        entry = self._channels.get(channel)
+        return [] if entry is None else self._free(entry, error)
+
+    def _is_full(self, entry: DeviceChannel) -> bool:
+        return entry.out_bytes >= self._limits.channel_bytes or self._total_bytes >= self._limits.total_bytes
+
+    def _flush(self, entry: DeviceChannel, effects: list[DeviceEffect]) -> None:
+        """Send while less than the window is in flight: a message may exceed what is left of it, whatever its size.
+
+        Waiting until a large one fits could last for ever: the client end acknowledges in steps, not each message.
+        """
+        limits = self._limits
+        for index in range(len(entry.out) - entry.unsent, len(entry.out)):
+            message = entry.out[index]
+            flying = message.seq - 1 - entry.acked
+            if flying >= limits.credit_messages or entry.flying_bytes >= limits.credit_bytes:
+                return
+            self._up(entry, Kind.MSG, effects, seq=message.seq, message=message)
+            entry.sent = message.seq
+            entry.flying_bytes += len(message.payload)
+
+    def _trim(self, entry: DeviceChannel, acked: int, now: float, effects: list[DeviceEffect]) -> None:
+        if acked <= entry.acked:
+            return
+        entry.acked = acked
+        while entry.out and entry.out[0].seq <= acked:
+            size = len(entry.out.popleft().payload)
+            entry.out_bytes -= size
+            entry.flying_bytes -= size
+            self._total_bytes -= size
+        entry.flying_bytes = max(entry.flying_bytes, 0)
+        entry.full_since = now if entry.paused else None
+        self._read_on(effects)
+
+    def _read_on(self, effects: list[DeviceEffect]) -> None:
+        """There is room again: for this channel, or for another one if it was the total that was full."""
+        for entry in self._channels.values():
+            if entry.paused and not self._is_full(entry):
+                entry.paused, entry.full_since = False, None
+                effects.append(Pause(entry.id, False))
+
+    def _up(
+        self,
+        entry: DeviceChannel,
+        kind: Kind,
+        effects: list[DeviceEffect],
+        *,
+        seq: int = 0,
+        payload: bytes = b"",
+        message: Message | None = None,
+    ) -> None:
+        if entry.link is None:
+            return
+        trace, stamp = (message.trace, message.stamp) if message else (NO_TRACE, 0)
+        body = message.payload if message else payload
+        frame = Frame(kind, 0, entry.edge, NO_EDGE, 0, entry.id, entry.at, seq, trace, stamp, body)
+        effects.extend(Transmit(entry.link, piece) for piece in chunked(frame))
+
+    # --- ends ---------------------------------------------------------------------------------------------------
+
+    def close_all(self, error: errors.BrowserGoError) -> list[DeviceEffect]:
+        """The agent or its browser ends: every channel does, and is told."""
+        return [effect for entry in list(self._channels.values()) for effect in self._free(entry, error)]
+
+    def _free(self, entry: DeviceChannel, error: errors.BrowserGoError) -> list[DeviceEffect]:
+        """End the channel and announce it; if that is lost, the next HELLO's `held` says it."""
+        effects: list[DeviceEffect] = []
+        body = payloads.Ending(entry.claim, error.code, error.message)
+        kind = Kind.REFUSED if entry.dialing else Kind.CLOSED
+        self._up(entry, kind, effects, payload=payloads.encode_ending(body))
+        return effects + self._forget(entry)
+
+    def _forget(self, entry: DeviceChannel) -> list[DeviceEffect]:
+        del self._channels[entry.id]
+        self._total_bytes -= entry.out_bytes
+        effects: list[DeviceEffect] = [HangUp(entry.id)]
+        self._read_on(effects)
+        return effects
+
+    def next_deadline(self) -> float | None:
+        """When `tick` must be called next, on the monotonic clock."""
+        times = [t for entry in self._channels.values() for t in self._deadlines(entry) if t is not None]
+        return min(times, default=None)
+
+    def _deadlines(self, entry: DeviceChannel) -> tuple[float | None, float | None, float | None]:
+        slow_at = None
+        if entry.full_since is not None and self._owes_acknowledgement(entry):
+            slow_at = entry.full_since + self._limits.slow_after_s
+        return entry.confirm_by, entry.link_by, slow_at
+
+    def _owes_acknowledgement(self, entry: DeviceChannel) -> bool:
+        """Whether its client is what a full channel waits for; not a lost path, not others that fill the total."""
+        return entry.sent is not None and (entry.unsent > 0 or entry.out_bytes >= self._limits.channel_bytes)
+
+    def tick(self, now: float) -> list[DeviceEffect]:
+        """Time passed: free orphans, and channels whose client takes nothing."""
+        effects: list[DeviceEffect] = []
+        for entry in list(self._channels.values()):
+            orphan_at, unlinked_at, slow_at = self._deadlines(entry)
+            if slow_at is not None and now >= slow_at:
+                effects.extend(self._free(entry, errors.SlowConsumer()))
+            elif any(t is not None and now >= t for t in (orphan_at, unlinked_at)):
+                effects.extend(self._free(entry, errors.DeviceGone("no client end claimed this channel")))
+        return effects

@@ -1,0 +1,107 @@
+"""What the device end keeps of each channel, its bounds, and the effects it asks its shell for."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from browsergo.core.channel.frames import Assembler, Frame
+from browsergo.core.ids import UNBOUND, Binding
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLimits:
+    """Bounds and patience of the device end (delivery.md, "Bounds" and "Bindings"); seconds and bytes.
+
+    The credit of a channel must exceed the steps in which client ends acknowledge (`ClientLimits.ack_*`).
+    """
+
+    credit_messages: int = 1024
+    credit_bytes: int = 8 << 20
+    channel_bytes: int = 16 << 20
+    total_bytes: int = 64 << 20
+    slow_after_s: float = 30.0
+    orphan_after_s: float = 75.0
+    hold_without_link_s: float = 45.0  # the resume window and 15 s more
+    remembered_edges: int = 1024
+
+
+# --- effects: what the shell is to do, in this order ----------------------------------------------------------
+
+
+class Transmit(NamedTuple):
+    """Put the frame on this link."""
+
+    link: int
+    frame: Frame
+
+
+class Dial(NamedTuple):
+    """Open a Chrome socket for the channel; answer with `dialed` or `dial_failed`."""
+
+    channel: bytes
+    endpoint: str
+
+
+class Dispatch(NamedTuple):
+    """Write this command to the channel's Chrome socket."""
+
+    channel: bytes
+    payload: bytes
+    trace: bytes
+
+
+class HangUp(NamedTuple):
+    """Close the channel's Chrome socket."""
+
+    channel: bytes
+
+
+class Pause(NamedTuple):
+    """Stop (or go on) reading the channel's Chrome socket."""
+
+    channel: bytes
+    paused: bool
+
+
+DeviceEffect = Transmit | Dial | Dispatch | HangUp | Pause
+
+
+class Message(NamedTuple):
+    """A message from Chrome that the client end may not have yet."""
+
+    seq: int
+    payload: bytes
+    trace: bytes
+    stamp: int
+
+
+@dataclass(slots=True)
+class DeviceChannel:
+    """The device end of one channel."""
+
+    id: bytes
+    claim: str
+    edge: int  # the client's
+    endpoint: str
+    link: int | None
+    dialing: bool = True
+    at: Binding = UNBOUND
+    born: int = 0
+    last: int = 0
+    next_seq: int = 1
+    acked: int = 0
+    out: deque[Message] = field(default_factory=deque)
+    out_bytes: int = 0
+    sent: int | None = None  # None: wait for RESUME
+    flying_bytes: int = 0
+    running: dict[int, bytes] = field(default_factory=dict)
+    paused: bool = False
+    confirm_by: float | None = None  # a RESUME must come until then
+    link_by: float | None = None  # a link must come until then
+    full_since: float | None = None  # paused, and nothing was acknowledged since
+    assembler: Assembler = field(default_factory=Assembler)
+
+    @property
+    def unsent(self) -> int:
+        """How many messages wait for credit; 0 while a RESUME is awaited."""
+        return self.out[-1].seq - self.sent if self.out and self.sent is not None else 0

@@ -1,0 +1,161 @@
+"""`python -m edge`: one edge process."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from browsergo.chassis.config import ConfigError, load_or_exit, refuse
+from browsergo.chassis.logs import configure_logs
+from browsergo.chassis.process import Stop, run
+from browsergo.chassis.telemetry import Telemetry
+from browsergo.core import semconv, tokens
+from browsergo.core.channel.client_state import ClientLimits
+from browsergo.core.errors import BrowserGoError, Draining
+from browsergo.v2 import types_pb2
+from edge.admin import EdgeAdmin
+from edge.bridge import Bridge
+from edge.clients import Clients
+from edge.config import EdgeConfig
+from edge.core.admission import Admission
+from edge.devices import Devices
+from edge.discovery import Discovery
+from edge.gate import EdgeGate, Parts
+from edge.leases import Leases
+from edge.server import EdgeServer, http_protocol, listening_socket, make_server
+from edge.stubs import ControlStub, RegistryStub
+from edge.trunks import Trunks
+
+DRAIN_STEP_S = 0.1
+DEVICE_DRAIN_S = 2.0
+PING_TIMEOUT_S = 2.0
+
+
+class Edge:
+    """Everything of one edge process, wired in one place."""
+
+    def __init__(self, config: EdgeConfig, log: structlog.typing.FilteringBoundLogger) -> None:
+        self.config = config
+        self.log = log
+        self.run_id = types_pb2.EdgeRun(edge_id=config.edge_id, boot=random.SystemRandom().randrange(1, 2**64 - 1))
+        self.telemetry = Telemetry(semconv.SERVICE_EDGE, config.edge_id)
+        key = read_key(config)
+        self.admission = Admission(
+            None if config.insecure_no_auth or key is None else tokens.Verifier(key.public_key()),
+            frozenset(name.lower() for name in config.public_hosts),
+            frozenset(config.allowed_origins),
+            config.url_tokens,
+        )
+        self.registry = RegistryStub(config.registry, self.run_id)
+        self.control = ControlStub(config.control)
+        self.trunks = Trunks(config.routers, self.run_id, log)
+        self.bridge = Bridge(self.run_id.boot, self.trunks, self.telemetry, log)
+        limits = ClientLimits(resume_window_s=config.resume_window_s)
+        self.clients = Clients(self.bridge, config.edge_id, self.registry, limits, log)
+        self.devices = Devices(self.bridge, log)
+        self.leases = Leases(self.devices, self.registry, self.run_id, config.lease_renewal_s, log)
+        self.gate = EdgeGate(
+            Parts(config, self.admission, self.clients, self.devices, self.registry, self.control), log
+        )
+        admin = EdgeAdmin(self.run_id, self.clients, self.devices, self.gate.counts, config.insecure_no_auth)
+        self.bridge.connect(self.clients, self.devices, admin)
+        discovery = Discovery(self.clients, self.admission, key, config.public_url, self.failing)
+        protocol = http_protocol(self.gate, config.max_client_message_bytes)
+        self.server: EdgeServer = make_server(discovery.app(), protocol)
+
+    async def failing(self) -> Mapping[str, str]:
+        """For /readyz: the parts that fail, with why."""
+        registry, control = await asyncio.gather(_failure(self.registry.ping()), _failure(self.control.status()))
+        found = {"registry": registry, "control": control}
+        if not self.trunks.live():
+            found["router"] = "; ".join(trunk.last_error for trunk in self.trunks)
+        return {name: why for name, why in found.items() if why}
+
+    async def drain(self, stop: Stop) -> None:
+        """Nothing new; devices go elsewhere; clients may finish for `drain_s`, or until a second signal."""
+        self.gate.draining = True
+        self.server.stop_accepting()
+        for session in self.devices:
+            session.control.drain("the edge is shutting down")
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.config.drain_s
+        devices_until = loop.time() + min(DEVICE_DRAIN_S, self.config.drain_s)
+        while loop.time() < until and not stop.forced.is_set():
+            if not self.gate.counts()["cdp"] and (not len(self.devices) or loop.time() > devices_until):
+                break
+            await asyncio.sleep(DRAIN_STEP_S)
+        for session in self.devices:
+            self.devices.remove(session, Draining())
+
+
+def read_key(config: EdgeConfig) -> Ed25519PrivateKey | None:
+    """The signing key. Raises ConfigError; never says what is in the file."""
+    if config.signing_key is None:
+        return None
+    try:
+        return tokens.load_key(config.signing_key.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"signing-key: {config.signing_key}: {error.strerror}") from None
+    except ValueError:
+        raise ConfigError(f"signing-key: {config.signing_key} holds no Ed25519 private key (PEM)") from None
+
+
+async def _failure(call: Awaitable[object]) -> str:
+    try:
+        async with asyncio.timeout(PING_TIMEOUT_S):
+            await call
+    except BrowserGoError as error:
+        return error.message
+    except TimeoutError:
+        return "no answer"
+    return ""
+
+
+async def serve(config: EdgeConfig, stop: Stop) -> None:
+    """Serve until asked to stop, then drain."""
+    log = configure_logs(semconv.SERVICE_EDGE, config.edge_id, config.log_level, config.log_format)
+    listener = listening_socket(config.host, config.port, config.fd)
+    edge = Edge(config, log)
+    background: list[asyncio.Task[None]] = [
+        asyncio.create_task(edge.trunks.run(edge.bridge)),
+        asyncio.create_task(edge.clients.keep_time()),
+        asyncio.create_task(edge.leases.run()),
+    ]
+    serving = asyncio.create_task(edge.server.serve(sockets=[listener]))
+    stopping: asyncio.Task[Any] = asyncio.create_task(stop.requested.wait())
+    log.info("ready", address=listener.getsockname()[:2], boot=f"{edge.run_id.boot:016x}")
+    try:
+        await asyncio.wait({serving, stopping, *background}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.requested.is_set():
+            log.info("stopping", channels=edge.clients.channels, devices=len(edge.devices))
+            await edge.drain(stop)
+            edge.server.should_exit = True
+            await serving
+            await edge.leases.renew()
+        for task in (serving, *background):
+            if task.done():
+                task.result()
+    except BrowserGoError as error:
+        log.warning("stopped without releasing all leases", reason=error.code)
+    finally:
+        for task in (serving, stopping, *background):
+            task.cancel()
+        await asyncio.gather(serving, stopping, *background, return_exceptions=True)
+        await asyncio.gather(edge.registry.close(), edge.control.close())
+        edge.telemetry.shutdown()
+
+
+def main() -> None:
+    """Entry point."""
+    config = load_or_exit(EdgeConfig)
+    try:
+        run(lambda stop: serve(config, stop))
+    except ConfigError as error:
+        refuse(config.section, str(error))
+
+
+if __name__ == "__main__":
+    main()

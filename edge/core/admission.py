@@ -1,0 +1,124 @@
+"""Who may come in: Host, then Origin, then the token, all before any upgrade or body. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from browsergo.core.errors import BadHost, BadOrigin, Forbidden, Unauthenticated
+from browsergo.core.tokens import ADMIN_SCOPES, Grant, Verifier
+
+BEARER_PREFIX = "bearer."
+TICKET_SUBJECT = "ticket:"
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_ANYBODY = Grant("anybody", ADMIN_SCOPES, 2**53, "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """What of a request decides whether it may come in; header values as sent."""
+
+    hosts: tuple[str, ...]
+    origins: tuple[str, ...]
+    authorization: str | None
+    subprotocols: tuple[str, ...]
+    url_token: str | None
+    url_ticket: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The rules. `verifier` None: --insecure-no-auth."""
+
+    verifier: Verifier | None
+    public_hosts: frozenset[str]
+    allowed_origins: frozenset[str]
+    url_tokens: bool = True
+
+    def check_source(self, knock: Knock) -> None:
+        """Raise BadHost for a name that is not ours (DNS rebinding), BadOrigin for a foreign page."""
+        if len(knock.hosts) != 1 or not self._host_allowed(knock.hosts[0]):
+            raise BadHost("this Host is not served here; use localhost or a name from public_hosts")
+        if knock.origins and (len(knock.origins) > 1 or knock.origins[0] not in self.allowed_origins):
+            raise BadOrigin("pages of this Origin may not connect; add it to allowed_origins if they should")
+
+    def _host_allowed(self, host: str) -> bool:
+        name = host_name(host)
+        return name is not None and (name in _LOOPBACK_NAMES or name in self.public_hosts)
+
+    def grant(self, knock: Knock, now_unix_s: float) -> Grant:
+        """What the bearer may do. Raises Unauthenticated (with where a token may stand) or TokenExpired."""
+        if self.verifier is None:
+            return _ANYBODY
+        token = _bearer(knock)
+        if token is not None:
+            return self.verifier.verify(token, now_unix_s)
+        if knock.url_ticket:
+            return self._ticket(knock.url_ticket, now_unix_s)
+        if knock.url_token:
+            if not self.url_tokens:
+                raise Unauthenticated("tokens in URLs are turned off here; send Authorization: Bearer")
+            return self.verifier.verify(knock.url_token, now_unix_s)
+        raise Unauthenticated(
+            "a token is needed: Authorization: Bearer TOKEN, subprotocol bearer.TOKEN, or ?token=TOKEN on CDP URLs;"
+            " `browsergo urls` prints fresh ones"
+        )
+
+    def _ticket(self, ticket: str, now_unix_s: float) -> Grant:
+        assert self.verifier is not None
+        try:
+            grant = self.verifier.verify(ticket, now_unix_s)
+        except Unauthenticated:
+            raise Unauthenticated(
+                "this ticket is not valid any more; fetch /json/version or /json/list again"
+            ) from None
+        if not grant.subject.startswith(TICKET_SUBJECT):
+            raise Unauthenticated("a token is no ticket; send it as ?token=")
+        return grant
+
+
+def require_cdp(grant: Grant, device: str) -> None:
+    """Raise Forbidden unless the bearer may drive `device`."""
+    profile = grant.profile_for(device)
+    if profile is None:
+        raise Forbidden(f"the token has no cdp scope for device {device}")
+    if profile != "full":
+        raise Forbidden(f"profile {profile} is not served by this version; only full is")
+
+
+def require_device(grant: Grant) -> None:
+    """Raise Forbidden unless the bearer may register some device; which one is checked when it names itself."""
+    if not any(scope.startswith("device:") for scope in grant.scopes):
+        raise Forbidden("the token has no device scope")
+
+
+def require_control(grant: Grant, scope: str) -> None:
+    """Raise Forbidden unless `scope` was granted."""
+    if not grant.may_control(scope):
+        raise Forbidden(f"the token lacks {scope}")
+
+
+def host_name(host: str) -> str | None:
+    """The name in a Host header, lower case, without port and brackets; None if it is malformed."""
+    try:
+        parts = urlsplit(f"//{host}")
+        _ = parts.port
+    except ValueError:
+        return None
+    if parts.path or parts.query or parts.fragment or parts.username is not None or not parts.hostname:
+        return None
+    return parts.hostname.rstrip(".")
+
+
+def offered_subprotocols(headers: Iterable[str]) -> tuple[str, ...]:
+    """All subprotocols of one or more Sec-WebSocket-Protocol headers."""
+    return tuple(name.strip() for header in headers for name in header.split(",") if name.strip())
+
+
+def _bearer(knock: Knock) -> str | None:
+    if knock.authorization is not None:
+        scheme, _, token = knock.authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Unauthenticated("the Authorization header is not of the form: Bearer TOKEN")
+        return token.strip()
+    offered = [name for name in knock.subprotocols if name.startswith(BEARER_PREFIX)]
+    return offered[0].removeprefix(BEARER_PREFIX) if offered else None

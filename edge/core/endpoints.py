@@ -1,0 +1,68 @@
+"""Paths of the edge: what a request is for. Pure (design/endpoints.md, the table)."""
+
+import re
+from enum import Enum
+from typing import NamedTuple
+from urllib.parse import parse_qs, unquote
+
+from browsergo.core.errors import InvalidDeviceId
+from browsergo.core.ids import is_device_id
+
+BROWSER_ENDPOINT = "/devtools/browser"
+_CDP = re.compile(r"/v2/cdp/([^/]+)(/.*)?\Z")
+_PAGE = re.compile(r"/devtools/page/([A-Za-z0-9._-]{1,128})/?\Z")
+_BROWSER = re.compile(r"(?:/|/devtools/browser(?:/[A-Za-z0-9._-]{0,128})?/?)?\Z")
+
+
+class Purpose(Enum):
+    """Who dials."""
+
+    DEVICE = "device"
+    CDP = "cdp"
+    CONTROL = "control"
+
+
+class Endpoint(NamedTuple):
+    """A WebSocket path, understood. `target` is the path on the browser's own server (CDP only)."""
+
+    purpose: Purpose
+    device: str = ""
+    target: str = ""
+
+
+class Target(NamedTuple):
+    """A request target, split. `query` holds the first value of each name."""
+
+    path: str
+    query: dict[str, str]
+
+
+def split_target(raw: str) -> Target:
+    """Split a request target; percent-encodings of the path are resolved once."""
+    path, _, query = raw.partition("?")
+    try:
+        pairs = parse_qs(query, keep_blank_values=True, max_num_fields=32)
+    except ValueError:
+        pairs = {}
+    return Target(unquote(path), {name: values[0] for name, values in pairs.items()})
+
+
+def websocket_endpoint(path: str) -> Endpoint | None:
+    """What a WebSocket at `path` is for; None: nothing is served there. Raises InvalidDeviceId."""
+    stripped = path.rstrip("/")
+    if stripped == "/v2/device":
+        return Endpoint(Purpose.DEVICE)
+    if stripped == "/v2/control":
+        return Endpoint(Purpose.CONTROL)
+    match = _CDP.match(path)
+    if match is None:
+        return None
+    if not is_device_id(match[1]):
+        raise InvalidDeviceId
+    rest = match[2] or ""
+    page = _PAGE.match(rest)
+    if page is not None:
+        return Endpoint(Purpose.CDP, match[1], f"/devtools/page/{page[1]}")
+    if _BROWSER.match(rest) is not None:
+        return Endpoint(Purpose.CDP, match[1], BROWSER_ENDPOINT)
+    return None

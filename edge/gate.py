@@ -1,0 +1,120 @@
+"""Decides about every WebSocket upgrade: where it leads, and whether it may."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+import structlog
+
+from browsergo.core import control_messages, device_messages
+from browsergo.core.errors import BrowserGoError, DeviceNotFound, Draining, Unauthenticated
+from edge.cdp_socket import CdpSocket
+from edge.clients import Clients
+from edge.config import EdgeConfig
+from edge.control_socket import ControlSocket
+from edge.core.admission import Admission, require_cdp, require_control, require_device
+from edge.core.endpoints import Endpoint, Purpose, websocket_endpoint
+from edge.device_socket import DeviceSocket
+from edge.devices import Devices
+from edge.link_socket import LinkSocket
+from edge.stubs import ControlStub, RegistryStub
+from edge.upgrade import Upgrade
+
+
+class NoSuchEndpoint(DeviceNotFound):
+    """Nothing is served at that path."""
+
+    code = "NO_SUCH_ENDPOINT"
+    default_message = "no WebSocket here; there are /v2/device, /v2/control and /v2/cdp/{deviceId}"
+
+
+@dataclass(slots=True)
+class Parts:
+    """What lies behind the gate."""
+
+    config: EdgeConfig
+    admission: Admission
+    clients: Clients
+    devices: Devices
+    registry: RegistryStub
+    control: ControlStub
+
+
+class EdgeGate:
+    """The gate of one edge. Order: Host, Origin, path, token, scope, then what the path needs."""
+
+    def __init__(self, parts: Parts, log: structlog.typing.FilteringBoundLogger) -> None:
+        self._parts = parts
+        self._log = log
+        self._open: dict[Upgrade, Purpose] = {}
+        self.draining = False
+        self.refused: Counter[str] = Counter()
+
+    def counts(self) -> dict[str, int]:
+        """Open sockets by purpose."""
+        found = Counter(purpose.value for purpose in self._open.values())
+        return {purpose.value: found[purpose.value] for purpose in Purpose}
+
+    async def __call__(self, upgrade: Upgrade) -> None:
+        """Accept or refuse one upgrade."""
+        try:
+            if self.draining:
+                raise Draining(retry_after_s=1)
+            await self._pass(upgrade)
+        except BrowserGoError as error:
+            self.refused[error.code] += 1
+            self._log.info("upgrade refused", reason=error.code, peer=upgrade.peer)
+            upgrade.refuse(error)
+
+    async def _pass(self, upgrade: Upgrade) -> None:
+        parts, knock = self._parts, upgrade.knock
+        parts.admission.check_source(knock)
+        endpoint = websocket_endpoint(upgrade.target.path)
+        if endpoint is not None and device_messages.LINK_SUBPROTOCOL in knock.subprotocols:
+            self._link(upgrade, endpoint)
+            return
+        grant = parts.admission.grant(knock, time.time())
+        if endpoint is None:
+            raise NoSuchEndpoint
+        self._open[upgrade] = endpoint.purpose
+        upgrade.on_gone(lambda: self._open.pop(upgrade, None))
+        if endpoint.purpose is Purpose.CDP:
+            require_cdp(grant, endpoint.device)
+            socket = CdpSocket(parts.clients, upgrade)
+            await socket.open(endpoint.device, endpoint.target)
+            socket.expire_at(grant.expires_unix_s)
+        elif endpoint.purpose is Purpose.DEVICE:
+            require_device(grant)
+            device = DeviceSocket(upgrade, grant, parts.devices, parts.registry, parts.config, self._log)
+            if upgrade.accept(device, _echoed(knock.subprotocols, device_messages.SUBPROTOCOL)):
+                device.start()
+        else:
+            require_control(grant, "control:read")
+            operator = ControlSocket(upgrade, grant, parts.control, self._log)
+            if upgrade.accept(operator, _echoed(knock.subprotocols, control_messages.SUBPROTOCOL)):
+                operator.start()
+
+    def _link(self, upgrade: Upgrade, endpoint: Endpoint) -> None:
+        """A data connection needs the ticket of its device's register ack, and nothing else."""
+        ticket = _ticket(upgrade)
+        session = self._parts.devices.by_ticket(endpoint.device, ticket) if ticket else None
+        if session is None:
+            raise Unauthenticated("this link ticket is not valid here; register on /v2/device first")
+        if len(session.links) >= self._parts.config.link_pool:
+            raise Draining(f"the pool of this device is full ({self._parts.config.link_pool})")
+        link = LinkSocket(self._parts.devices, self._parts.clients.bridge, session, upgrade)
+        if upgrade.accept(link, device_messages.LINK_SUBPROTOCOL):
+            link.start()
+
+
+def _echoed(offered: tuple[str, ...], ours: str) -> str | None:
+    """The subprotocol to answer with: ours if it was offered, never the one that carries a token."""
+    return ours if ours in offered else None
+
+
+def _ticket(upgrade: Upgrade) -> str | None:
+    knock = upgrade.knock
+    if knock.authorization is not None:
+        return knock.authorization.partition(" ")[2].strip()
+    prefix = device_messages.TICKET_PREFIX
+    return next((name.removeprefix(prefix) for name in knock.subprotocols if name.startswith(prefix)), None)

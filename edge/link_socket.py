@@ -1,0 +1,104 @@
+"""A link connection of a device, on the edge: batches in, batches out."""
+
+import asyncio
+import time
+from collections import deque
+
+from browsergo.chassis.outbox import Queued
+from browsergo.core import semconv
+from browsergo.core.channel import frames
+from browsergo.core.channel.frames import Frame, Kind
+from browsergo.core.errors import BadMessage, BrowserGoError
+from edge.bridge import Bridge
+from edge.devices import Devices, Session
+from edge.upgrade import Upgrade
+
+PING_IDLE_S = 5.0
+DEAD_AFTER_S = 10.0
+
+
+class LinkSocket:
+    """One member of a device's pool."""
+
+    def __init__(self, devices: Devices, bridge: Bridge, session: Session, connection: Upgrade) -> None:
+        self.number = devices.next_link_number()
+        self._devices = devices
+        self._bridge = bridge
+        self._session = session
+        self._connection = connection
+        self._queue: deque[Queued] = deque()
+        self._writable = True
+        self._flush_due = False
+        self._loop = asyncio.get_running_loop()
+        self._waiting: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """The upgrade was answered: watch the peer from here on."""
+        self._devices.link_up(self._session, self)
+        self._connection.keep_alive(PING_IDLE_S, DEAD_AFTER_S)
+
+    # --- to the device -------------------------------------------------------------------------------
+
+    def push(self, frame: Frame, now_ns: int) -> None:
+        """Queue a frame; bounded by the channels' windows."""
+        self._queue.append(Queued(frame, now_ns))
+        if not self._flush_due and self._writable:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        while self._queue and self._writable:
+            batch = [self._queue.popleft()]
+            size = batch[0].frame.size
+            while self._queue and size + self._queue[0].frame.size <= frames.BATCH_BYTES:
+                batch.append(self._queue.popleft())
+                size += batch[-1].frame.size
+            self._connection.send_binary(frames.encode_link_message([queued.frame for queued in batch]))
+            if self._bridge.telemetry.enabled:
+                self._trace(batch)
+
+    def _trace(self, batch: list[Queued]) -> None:
+        now_ns = time.time_ns()
+        for frame, since_ns in batch:
+            if frame.kind == Kind.CMD:
+                self._bridge.trace(semconv.SPAN_EDGE_LINK, semconv.DIRECTION_DOWN, frame, since_ns, now_ns)
+
+    def close(self, error: BrowserGoError) -> None:
+        """Close it with the error's code."""
+        self._flush()
+        self._connection.close(error.close_code, error.close_reason)
+
+    # --- from the device -----------------------------------------------------------------------------
+
+    def on_message(self, payload: bytes, is_text: bool) -> None:
+        """One batch of the agent."""
+        try:
+            if is_text:
+                raise BadMessage("links carry binary messages")
+            full = self._devices.from_link(self._session, self, frames.decode_link_message(payload))
+        except BrowserGoError as error:
+            self.close(error)
+            return
+        if full and not self._waiting:
+            self._connection.pause_reading()
+            task = self._loop.create_task(self._resume_when_drained(full))
+            self._waiting.add(task)
+
+    async def _resume_when_drained(self, routers: list[str]) -> None:
+        for router in routers:
+            await self._bridge.drained(router)
+        self._waiting.clear()
+        self._connection.resume_reading()
+
+    def on_writable(self, writable: bool) -> None:
+        """The agent takes frames slower than they come, or again."""
+        self._writable = writable
+        if writable:
+            self._flush()
+
+    def on_closed(self, code: int, reason: str) -> None:
+        """The connection is over."""
+        for task in self._waiting:
+            task.cancel()
+        self._devices.link_lost(self._session, self)

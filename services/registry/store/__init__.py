@@ -1,0 +1,1 @@
+"""Where epochs are durable: one port, one adapter a database."""
