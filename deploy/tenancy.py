@@ -88,11 +88,22 @@ def signing_key(where: DataDir) -> tuple[Ed25519PrivateKey, bool]:
 
 
 def _sockets_folder(where: DataDir) -> Path:
-    """run/, or a private folder of the system's where the path of run/ does not suit a socket."""
-    longest = str(where.run / _LONGEST_SOCKET)
-    if len(os.fsencode(longest)) <= MAX_SOCKET_PATH_BYTES and _PLAIN_PATH.match(longest):
+    """run/, or a private folder of the system's where the path of run/ does not suit a socket. Raises Refused."""
+    if _suits_sockets(where.run):
         return where.run
-    return Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX))
+    for place in _temporary_places():
+        if _suits_sockets(place / f"{_TEMPORARY_PREFIX}12345678"):
+            return Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX, dir=place))
+    raise Refused(f"{where.root}: too long a path for sockets, and so is TMPDIR; name a shorter one with --data-dir")
+
+
+def _suits_sockets(folder: Path) -> bool:
+    longest = str(folder / _LONGEST_SOCKET)
+    return len(os.fsencode(longest)) <= MAX_SOCKET_PATH_BYTES and _PLAIN_PATH.match(longest) is not None
+
+
+def _temporary_places() -> list[Path]:
+    return [place for place in (Path(tempfile.gettempdir()), Path("/tmp")) if place.is_dir()]  # noqa: S108 - mkdtemp's
 
 
 def sweep(where: DataDir) -> None:
@@ -135,6 +146,5 @@ def _signal(process: ProcessIdentity, number: int) -> None:
 
 def _clear_run(where: DataDir, sockets: Path) -> None:
     clear_folder(where.run, keep=where.lock)
-    temporary = sockets.parent == Path(tempfile.gettempdir()) and sockets.name.startswith(_TEMPORARY_PREFIX)
-    if sockets != where.run and temporary:
+    if sockets.parent in _temporary_places() and sockets.name.startswith(_TEMPORARY_PREFIX):
         shutil.rmtree(sockets, ignore_errors=True)

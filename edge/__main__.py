@@ -87,6 +87,7 @@ class Edge:
             if not self.gate.counts()["cdp"] and (not len(self.devices) or loop.time() > devices_until):
                 break
             await asyncio.sleep(DRAIN_STEP_S)
+        self.clients.end_all(Draining())
         for session in self.devices:
             self.devices.remove(session, Draining())
 

@@ -14,8 +14,8 @@ from browsergo.chassis.telemetry import Telemetry
 from browsergo.core import semconv
 from browsergo.core.channel.frames import Flag, Frame, Kind
 from browsergo.core.errors import BrowserGoError
-from browsergo.core.placement import rendezvous
 from browsergo.core.tracing import SpanRecord
+from edge.core.placement import rendezvous
 from edge.trunks import Trunk, TrunkListener, Trunks
 
 _FOR_CLIENTS = frozenset(

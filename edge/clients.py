@@ -121,6 +121,11 @@ class Clients:
         """End a channel from this side; the client is told in full."""
         self._apply(self._ends.end(channel, error))
 
+    def end_all(self, error: errors.BrowserGoError) -> None:
+        """End every channel from this side."""
+        for channel in list(self._sockets):
+            self.end(channel, error)
+
     # --- fetches -------------------------------------------------------------------------------------
 
     async def fetch(self, device: str, path: str) -> tuple[int, bytes]:

@@ -5,13 +5,13 @@ import time
 
 import structlog
 
-from browsergo.core import control_messages as messages
-from browsergo.core.control_messages import Command
 from browsergo.core.device_messages import Envelope, read_envelope, write_envelope
 from browsergo.core.errors import BadMessage, BrowserGoError, Overloaded, TokenExpired
 from browsergo.core.tokens import Grant
 from browsergo.v2 import control_pb2
+from edge.core import control_protocol as messages
 from edge.core.admission import require_control
+from edge.core.control_protocol import Command
 from edge.stubs import ControlStub, device_json
 from edge.upgrade import Upgrade
 

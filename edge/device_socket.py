@@ -18,10 +18,10 @@ from browsergo.core.errors import (
     Forbidden,
     MessageTooBig,
 )
-from browsergo.core.lifecycle import Input, State, next_state
 from browsergo.core.tokens import Grant
 from browsergo.v2 import registry_pb2
 from edge.config import EdgeConfig
+from edge.core.lifecycle import Input, State, next_state
 from edge.devices import Devices, Session
 from edge.stubs import RegistryStub
 from edge.upgrade import Upgrade

@@ -20,8 +20,8 @@ from browsergo.core.channel import payloads
 from browsergo.core.channel.client_end import DEVICE_NOT_HERE
 from browsergo.core.channel.frames import EVERY_EDGE, NO_EDGE, NO_LINK, Frame, Kind
 from browsergo.core.device_messages import Registration
-from browsergo.core.lifecycle import Input, State, next_state
 from edge.bridge import Bridge
+from edge.core.lifecycle import Input, State, next_state
 
 _FROM_DEVICES = frozenset({Kind.HELLO, Kind.OPENED, Kind.REFUSED, Kind.CACK, Kind.MSG, Kind.CLOSED, Kind.FETCHED})
 _BY_DEVICE = frozenset({Kind.OPEN, Kind.ANNOUNCE, Kind.FETCH})

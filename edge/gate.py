@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from browsergo.core import control_messages, device_messages
+from browsergo.core import device_messages
 from browsergo.core.errors import BrowserGoError, DeviceNotFound, Draining, Unauthenticated
 from edge.cdp_socket import CdpSocket
 from edge.clients import Clients
 from edge.config import EdgeConfig
 from edge.control_socket import ControlSocket
+from edge.core import control_protocol
 from edge.core.admission import Admission, require_cdp, require_control, require_device
 from edge.core.endpoints import Endpoint, Purpose, websocket_endpoint
 from edge.device_socket import DeviceSocket
@@ -91,7 +92,7 @@ class EdgeGate:
         else:
             require_control(grant, "control:read")
             operator = ControlSocket(upgrade, grant, parts.control, self._log)
-            if upgrade.accept(operator, _echoed(knock.subprotocols, control_messages.SUBPROTOCOL)):
+            if upgrade.accept(operator, _echoed(knock.subprotocols, control_protocol.SUBPROTOCOL)):
                 operator.start()
 
     def _link(self, upgrade: Upgrade, endpoint: Endpoint) -> None:

@@ -7,7 +7,6 @@ from google.protobuf.json_format import MessageToDict
 from browsergo.chassis.grpc_client import open_channel
 from browsergo.chassis.grpc_errors import translated
 from browsergo.core.device_messages import Registration
-from browsergo.core.lifecycle import State
 from browsergo.v2 import (
     control_pb2,
     control_pb2_grpc,
@@ -15,6 +14,7 @@ from browsergo.v2 import (
     registry_pb2_grpc,
     types_pb2,
 )
+from edge.core.lifecycle import State
 
 CALL_TIMEOUT_S = 5.0
 

@@ -9,14 +9,16 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from browsergo.core.errors import BrowserUnavailable
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 4.0
+REMOVAL_PASSES = 5
 PROFILE_PREFIX = "chrome-"
+MKDTEMP_BYTES = 9  # a slash and eight letters
 MAX_TMPDIR_BYTES = 60  # Chrome makes a folder and a unix socket in it; 107 bytes is the limit of the whole path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -85,9 +87,9 @@ def chrome_argv(program: Path, profile: Path, *, headless: bool, as_root: bool) 
 class Chrome:
     """One running browser that this agent started, with a fresh profile."""
 
-    def __init__(self, process: asyncio.subprocess.Process, profile: Path, port: int, path: str) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, folders: tuple[Path, Path], port: int, path: str) -> None:
         self._process = process
-        self._profile = profile
+        self._folders = folders
         self.port = port
         self.browser_path = path
         self._drain = asyncio.create_task(_discard(process.stderr))
@@ -98,6 +100,7 @@ class Chrome:
         if state_dir is not None:
             state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         profile = Path(tempfile.mkdtemp(prefix=PROFILE_PREFIX, dir=state_dir))
+        folders = (profile, _scratch_folder(profile))
         argv = chrome_argv(program, profile, headless=headless, as_root=hasattr(os, "geteuid") and os.geteuid() == 0)
         process: asyncio.subprocess.Process | None = None
         try:
@@ -108,15 +111,15 @@ class Chrome:
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
                 preexec_fn=_die_with_parent(os.getpid()),
-                env=_environ(profile),
+                env={**os.environ, "TMPDIR": str(folders[1])},
             )
             async with asyncio.timeout(START_TIMEOUT_S):
                 port, path = await _listening(process)
-            return cls(process, profile, port, path)
+            return cls(process, folders, port, path)
         except BaseException as error:
             if process is not None:
                 await _end(process)
-            _remove(profile)
+            _remove(folders)
             if isinstance(error, TimeoutError):
                 raise BrowserUnavailable(f"the browser did not listen within {START_TIMEOUT_S:g} s") from None
             if isinstance(error, OSError):
@@ -133,16 +136,18 @@ class Chrome:
             await _end(self._process)
             await self._drain
         finally:
-            _remove(self._profile)
+            _remove(self._folders)
 
 
-def _environ(profile: Path) -> dict[str, str]:
-    """Chrome's temporary files go into its profile, so that they go with it, where a unix socket's path allows."""
+def _scratch_folder(profile: Path) -> Path:
+    """A folder for Chrome's temporary files, ours to remove, where the path of a unix socket in it is not too long."""
     folder = profile / "tmp"
-    if len(os.fsencode(folder)) > MAX_TMPDIR_BYTES:
-        return dict(os.environ)
-    folder.mkdir(mode=0o700)
-    return {**os.environ, "TMPDIR": str(folder)}
+    if len(os.fsencode(folder)) <= MAX_TMPDIR_BYTES:
+        folder.mkdir(mode=0o700)
+        return folder
+    place = tempfile.gettempdir()
+    room = len(os.fsencode(place)) + len(PROFILE_PREFIX) + MKDTEMP_BYTES <= MAX_TMPDIR_BYTES
+    return Path(tempfile.mkdtemp(prefix=PROFILE_PREFIX, dir=place if room else "/tmp"))  # noqa: S108  # private by mkdtemp, and short
 
 
 async def _listening(process: asyncio.subprocess.Process) -> tuple[int, str]:
@@ -176,11 +181,12 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-def _remove(profile: Path) -> None:
+def _remove(folders: Iterable[Path]) -> None:
     # Chrome's dying children may still write: what comes back after one pass goes with the next.
-    for _ in range(5):
-        shutil.rmtree(profile, ignore_errors=True)
-        if not profile.exists():
+    for _ in range(REMOVAL_PASSES):
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        if not any(folder.exists() for folder in folders):
             return
 
 

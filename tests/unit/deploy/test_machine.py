@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -118,6 +119,16 @@ def test_sockets_move_where_their_path_would_not_do(tmp_path: Path, name: str) -
     where = DataDir(tmp_path / name)
     tenancy = take(where)
     assert tenancy.sockets != where.run
+    tenancy.leave()
+    assert not tenancy.sockets.exists()
+
+
+def test_a_long_tmpdir_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    tenancy = take(DataDir(long / "d"))
+    assert len(str(tenancy.sockets / "registry.sock")) <= 107
     tenancy.leave()
     assert not tenancy.sockets.exists()
 

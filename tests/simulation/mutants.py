@@ -1,0 +1,245 @@
+"""The cores with one rule of design/delivery.md broken each: the simulation must catch every one, or it proves nothing.
+
+Some rules guard the same thing twice (a duplicate is stopped by its binding and by its number); those are broken
+together.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple
+
+from browsergo.core import errors
+from browsergo.core.channel import payloads
+from browsergo.core.channel.client_end import ClientEnds
+from browsergo.core.channel.client_state import Channel, Effect, Path, Seek
+from browsergo.core.channel.device_end import DeviceEffect, DeviceEnd
+from browsergo.core.channel.device_state import DeviceChannel
+from browsergo.core.channel.frames import EVERY_EDGE, NO_EDGE, Frame
+from browsergo.core.ids import Binding
+from tests.simulation.cast import Mode
+
+# --- the device end ---------------------------------------------------------------------------------------------------
+
+
+class _NoBindingAtTheDevice(DeviceEnd):
+    def _bound(self, frame: Frame) -> DeviceChannel | None:
+        entry = self._channels.get(frame.channel)
+        return None if entry is None or entry.dialing else entry
+
+
+class ExecutesDuplicates(_NoBindingAtTheDevice):
+    def _command(self, frame: Frame) -> list[DeviceEffect]:
+        entry = self._channels.get(frame.channel)
+        if entry is not None and frame.seq <= entry.last:
+            entry.last = frame.seq - 1
+        return super()._command(frame)
+
+
+class ExecutesAfterGaps(DeviceEnd):
+    def _command(self, frame: Frame) -> list[DeviceEffect]:
+        entry = self._bound(frame)
+        if entry is not None and frame.seq > entry.last:
+            entry.last = frame.seq - 1
+        return super()._command(frame)
+
+
+class TrimsOnSend(DeviceEnd):
+    def _flush(self, entry: DeviceChannel, effects: list[DeviceEffect]) -> None:
+        super()._flush(entry, effects)
+        while entry.sent is not None and entry.out and entry.out[0].seq <= entry.sent:
+            entry.out_bytes -= len(entry.out.popleft().payload)
+
+
+class PathLostIgnored(DeviceEnd):
+    def _path_lost(self, link: int, edge: int, now: float) -> list[DeviceEffect]:
+        return []
+
+
+class PathLostKeepsNumber(DeviceEnd):
+    def _path_lost(self, link: int, edge: int, now: float) -> list[DeviceEffect]:
+        self._n -= 1
+        return super()._path_lost(link, edge, now)
+
+
+class HelloOnlyIfNamed(DeviceEnd):
+    """Says nothing to a client edge none of whose channels move; its absence would have spoken."""
+
+    def _hello(
+        self, link: int, edge: int, entries: Iterable[DeviceChannel], now: float, effects: list[DeviceEffect]
+    ) -> None:
+        named = [entry for entry in entries if not entry.dialing]
+        if named or edge in (NO_EDGE, EVERY_EDGE):
+            super()._hello(link, edge, named, now, effects)
+
+
+class FreesSilently(DeviceEnd):
+    def _free(self, entry: DeviceChannel, error: errors.BrowserGoError) -> list[DeviceEffect]:
+        return self._forget(entry)
+
+
+class OpenAgainResets(DeviceEnd):
+    def _open(self, link: int, frame: Frame, now: float) -> list[DeviceEffect]:
+        entry = self._channels.get(frame.channel)
+        if entry is not None:
+            entry.last, entry.next_seq, entry.acked = 0, 1, 0
+            entry.out.clear()
+        return super()._open(link, frame, now)
+
+
+class NamesAllOnEveryLink(DeviceEnd):
+    def _path_lost(self, link: int, edge: int, now: float) -> list[DeviceEffect]:
+        homes = {entry.id: (entry.link, entry.at) for entry in self._channels.values()}
+        effects: list[DeviceEffect] = []
+        self._hello(link, edge, self._owned_by(edge), now, effects)
+        for entry in self._owned_by(edge):
+            if homes[entry.id][0] not in (link, None):
+                entry.link, entry.at = homes[entry.id]
+        return effects
+
+
+class NoCredit(DeviceEnd):
+    def _flush(self, entry: DeviceChannel, effects: list[DeviceEffect]) -> None:
+        limits = self._limits
+        self._limits = replace(limits, credit_messages=1 << 30, credit_bytes=1 << 30)
+        super()._flush(entry, effects)
+        self._limits = limits
+
+
+class WaitsForRoom(DeviceEnd):
+    """A message that exceeds the rest of the window waits until it fits, or is alone."""
+
+    def _flush(self, entry: DeviceChannel, effects: list[DeviceEffect]) -> None:
+        first = entry.out[len(entry.out) - entry.unsent] if entry.unsent else None
+        flying = first is not None and first.seq - 1 > entry.acked
+        if first is None or not flying or entry.flying_bytes + len(first.payload) <= self._limits.credit_bytes:
+            super()._flush(entry, effects)
+
+
+class SlowAtOnce(DeviceEnd):
+    def message(self, channel: bytes, payload: bytes, now: float, wall_ns: int) -> list[DeviceEffect]:
+        effects = super().message(channel, payload, now, wall_ns)
+        entry = self._channels.get(channel)
+        return [*effects, *self._free(entry, errors.SlowConsumer())] if entry and entry.paused else effects
+
+
+# --- the client end ---------------------------------------------------------------------------------------------------
+
+
+class BindingIgnored(ClientEnds):
+    def _bound(self, frame: Frame) -> Channel | None:
+        return self._channels.get(frame.channel)
+
+
+class TakesMessagesTwice(BindingIgnored):
+    def _message(self, frame: Frame, wall_ns: int) -> list[Effect]:
+        entry = self._bound(frame)
+        if entry is not None and frame.seq <= entry.received:
+            entry.received = frame.seq - 1
+        return super()._message(frame, wall_ns)
+
+
+class ReplaysReversed(ClientEnds):
+    def _bind(self, entry: Channel, path: Path, at: Binding, opened: payloads.Opened, wall_ns: int) -> list[Effect]:
+        while entry.unaccepted and entry.unaccepted[0].seq <= opened.last:
+            entry.unaccepted_bytes -= len(entry.unaccepted.popleft().payload)
+        entry.unaccepted.reverse()
+        effects = super()._bind(entry, path, at, opened, wall_ns)
+        entry.unaccepted.reverse()
+        return effects
+
+
+class NoReplay(ClientEnds):
+    def _bind(self, entry: Channel, path: Path, at: Binding, opened: payloads.Opened, wall_ns: int) -> list[Effect]:
+        entry.unaccepted.clear()
+        return super()._bind(entry, path, at, opened, wall_ns)
+
+
+class NoIfUnacknowledged(ClientEnds):
+    def _fail(self, entry: Channel, error: errors.BrowserGoError) -> list[Effect]:
+        if entry.unaccepted:
+            entry.written = min(entry.written, entry.unaccepted[0].seq - 1)
+        return super()._fail(entry, error)
+
+
+class ResumeGrantsWhatIsReceived(ClientEnds):
+    def _bind(self, entry: Channel, path: Path, at: Binding, opened: payloads.Opened, wall_ns: int) -> list[Effect]:
+        consumed, entry.consumed = entry.consumed, entry.received
+        effects = super()._bind(entry, path, at, opened, wall_ns)
+        entry.consumed = consumed
+        return effects
+
+
+class AbsenceIgnored(ClientEnds):
+    def _unnamed(self, entry: Channel, path: Path, at: Binding, hello: payloads.Hello, now: float) -> list[Effect]:
+        return [] if entry.boot == hello.boot else super()._unnamed(entry, path, at, hello, now)
+
+
+class AbsentIsUnnamed(ClientEnds):
+    def _unnamed(self, entry: Channel, path: Path, at: Binding, hello: payloads.Hello, now: float) -> list[Effect]:
+        return super()._unnamed(entry, path, at, hello._replace(held=frozenset()), now)
+
+
+class NewBootIgnored(ClientEnds):
+    def _unnamed(self, entry: Channel, path: Path, at: Binding, hello: payloads.Hello, now: float) -> list[Effect]:
+        return [] if entry.boot != hello.boot else super()._unnamed(entry, path, at, hello, now)
+
+
+class NeverAnnounces(ClientEnds):
+    def _announce(self, devices: set[tuple[str, int]]) -> list[Effect]:
+        return []
+
+
+class UnknownClaimKept(ClientEnds):
+    def _opened(self, path: Path, frame: Frame, now: float, wall_ns: int) -> list[Effect]:
+        known = frame.channel in self._channels
+        return super()._opened(path, frame, now, wall_ns) if known else []
+
+
+class OpenNotRepeated(ClientEnds):
+    def _ask_open(self, entry: Channel) -> Seek:
+        entry.retry_at = None
+        return super()._ask_open(entry)
+
+
+class Mutant(NamedTuple):
+    """A broken rule and the world in which it shows."""
+
+    name: str
+    mode: Mode
+
+
+def _device(cls: type[DeviceEnd], *, gentle: bool = False, patient: bool = False) -> Mutant:
+    return Mutant(cls.__name__, Mode(gentle=gentle, patient=patient, device_end=cls))
+
+
+def _client(cls: type[ClientEnds], *, gentle: bool = False, patient: bool = False) -> Mutant:
+    return Mutant(cls.__name__, Mode(gentle=gentle, patient=patient, client_ends=cls))
+
+
+MUTANTS = [
+    _device(ExecutesDuplicates),
+    _device(ExecutesAfterGaps, gentle=True),
+    _device(TrimsOnSend),
+    _device(PathLostIgnored, gentle=True),
+    _device(PathLostKeepsNumber),
+    _device(HelloOnlyIfNamed, patient=True),
+    _device(FreesSilently),
+    _device(OpenAgainResets),
+    _device(NamesAllOnEveryLink),
+    _device(NoCredit),
+    _device(WaitsForRoom),
+    _device(SlowAtOnce, gentle=True),
+    _client(BindingIgnored, gentle=True),
+    _client(TakesMessagesTwice),
+    _client(ReplaysReversed),
+    _client(NoReplay),
+    _client(NoIfUnacknowledged),
+    _client(ResumeGrantsWhatIsReceived),
+    _client(AbsenceIgnored, patient=True),
+    _client(AbsentIsUnnamed, gentle=True),
+    _client(NewBootIgnored, patient=True),
+    _client(NeverAnnounces, patient=True),
+    _client(UnknownClaimKept, patient=True),
+    _client(OpenNotRepeated, patient=True),
+    Mutant("FramesHop", Mode(frames_hop=True)),
+]

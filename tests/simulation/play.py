@@ -1,0 +1,345 @@
+"""What happens in the world of relay.py, step by step: traffic, time and faults; then quiet until all has settled."""
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from browsergo.core import errors
+from browsergo.core.channel.frames import Frame, Kind
+from browsergo.core.ids import UNBOUND, Binding
+from tests.simulation.cast import (
+    BIG_BYTES,
+    DEVICE_LIMITS,
+    POOL,
+    ROUTERS,
+    Agent,
+    Client,
+    Edge,
+    Mode,
+    Pipe,
+    Violation,
+)
+from tests.simulation.relay import World
+
+STEPS = 1000
+QUIET_STEPS = 8000
+STEP_S = 0.01
+SLACK_BYTES = BIG_BYTES + 300  # one message over a bound, and what surrounds its padding
+
+
+class Play(World):
+    """One seed of the simulation."""
+
+    def __init__(self, seed: int, mode: Mode | None = None) -> None:
+        super().__init__(seed, mode)
+        self.quiet = False
+        self.bindings: dict[tuple[int, bytes], Binding] = {}
+        traffic: list[tuple[float, Callable[[], None]]] = [
+            (110, self.carry), (30, self.issue), (26, self.browse), (6, self.post), (8, self.learn), (5, self.dial),
+            (6, self.take), (3, self.arrive), (2, self.fade),
+        ]  # fmt: skip
+        faults = [
+            (0.6, self.lose_link), (0.7, self.regain_link), (0.6, self.lose_router), (0.7, self.lose_trunk),
+            (0.5, self.register), (0.2, self.away), (0.4, self.false_alarm),
+        ]  # fmt: skip
+        losses = [
+            (0.15, self.new_boot), (0.5, self.leave), (0.2, self.close_target), (0.2, self.close_browser),
+            (0.1, self.end_channel),
+        ]  # fmt: skip
+        deadlines = [(0.3, self.crash_edge), (0.2, self.wait)]  # a dead edge's channels are freed by deadlines only
+        actions = traffic + faults
+        actions += [] if self.mode.gentle else losses
+        actions += [] if self.mode.gentle or self.mode.patient else deadlines
+        if self.mode.late_open:
+            actions.append((2, self.late_open))
+        self.actions = [action for _, action in actions]
+        self.weights = [weight for weight, _ in actions]
+        calm = [(weight, action) for weight, action in traffic if action != self.issue] + [(1.0, self.regain_link)]
+        self.calm_actions = [action for _, action in calm]
+        self.calm_weights = [weight for weight, _ in calm]
+
+    def run(self, steps: int = STEPS) -> None:
+        for _ in range(steps):
+            self.step()
+        self.quiet = True
+        for _ in range(QUIET_STEPS):
+            self.step()
+            if self.settled():
+                return
+        if any(client.waiting for client in self.clients if client):
+            raise Violation("I2: commands never answered")
+        raise Violation("I6: never settled: something leaks or is stuck")
+
+    def step(self) -> None:
+        actions, weights = (self.calm_actions, self.calm_weights) if self.quiet else (self.actions, self.weights)
+        self.chance.choices(actions, weights)[0]()
+        self.pass_time(1.0 if self.quiet and self.idle() else STEP_S)
+        self.check()
+
+    def pass_time(self, seconds: float) -> None:
+        """Deadlines that are over by then are acted upon."""
+        self.now += seconds
+        for edge in self.edges:
+            due = edge.ends.next_deadline()
+            if due is not None and due <= self.now:
+                self.apply_client(edge, edge.ends.tick(self.now))
+        for agent in self.agents:
+            due = agent.end.next_deadline()
+            if due is not None and due <= self.now:
+                self.apply_device(agent, agent.end.tick(self.now))
+
+    # --- traffic ------------------------------------------------------------------------------------------------
+
+    def carry(self) -> None:
+        """Some frames go one hop further."""
+        hops: list[Callable[[], bool]] = []
+        for link in self.links:
+            if link.up:
+                hops.append(partial(self._hop, link.up, partial(self.up_from_link, link)))
+            if link.down:
+                hops.append(partial(self._hop, link.down, partial(self.down_from_link, link)))
+        for pipe in self.pipes:
+            if pipe.up:
+                hops.append(partial(self._hop, pipe.up, partial(self.up_from_pipe, pipe)))
+            if pipe.down:
+                hops.append(partial(self._hop, pipe.down, partial(self.down_from_pipe, pipe)))
+        if hops:
+            hop = self.chance.choice(hops)
+            for _ in range(self.chance.choice((1, 1, 2, 4, 8))):
+                if not hop():
+                    break
+
+    @staticmethod
+    def _hop(queue: deque[Frame], onward: Callable[[Frame], None]) -> bool:
+        if queue:
+            onward(queue.popleft())
+        return bool(queue)
+
+    def issue(self) -> None:
+        able = [client for client in self.clients if client and client.open and not client.held]
+        if able:
+            self.command(self.chance.choice(able))
+
+    def browse(self) -> None:
+        agent = self.agent if self.quiet or self.chance.random() < 0.9 else self.chance.choice(self.agents)
+        sockets = [socket for socket in agent.sockets.values() if not socket.paused]
+        event = not self.quiet and self.chance.random() < 0.3
+        sockets = sockets if event else [socket for socket in sockets if socket.running]
+        if sockets:
+            self.browser_says(agent, self.chance.choice(sockets), event=event)
+
+    def post(self) -> None:
+        if self.mail:
+            letter = self.mail.pop(self.chance.randrange(len(self.mail)))
+            if self.quiet or self.chance.random() > 0.05:
+                self.seek(*letter)
+
+    def late_open(self) -> None:
+        if self.old_opens:
+            self.mail.append(self.chance.choice(self.old_opens))
+
+    def learn(self) -> None:
+        """News of a fault arrives somewhere."""
+        if self.notices:
+            self.notices.pop(self.chance.randrange(len(self.notices)))()
+
+    def dial(self) -> None:
+        for agent in self.agents:
+            if agent.dialing:
+                self._dial(agent, agent.dialing.pop(self.chance.randrange(len(agent.dialing))))
+
+    def _dial(self, agent: Agent, channel: bytes) -> None:
+        if self.mode.gentle or self.quiet or self.chance.random() > 0.05:
+            self.plug(agent, channel)
+        else:
+            self.apply_device(agent, agent.end.dial_failed(channel, errors.TargetNotFound()))
+
+    def take(self) -> None:
+        """A client becomes slow, or quick again."""
+        clients = [client for client in self.clients if client and client.open]
+        if clients:
+            client = self.chance.choice(clients)
+            client.writable = self.quiet or not client.writable
+            self.apply_client(client.edge, client.edge.ends.writable(client.channel, client.writable))
+
+    def arrive(self) -> None:
+        for place, client in enumerate(self.clients):
+            if client is None:
+                self.connect(place)
+
+    def fade(self) -> None:
+        """What is dead is forgotten, zombies die."""
+        for pipe in self.pipes:
+            if pipe.state == "zombie" and (self.quiet or self.chance.random() < 0.5):
+                self._dead(pipe)
+        self.pipes = [pipe for pipe in self.pipes if pipe.state != "dead"]
+        self.links = [link for link in self.links if link.alive or link in link.agent.links or not link.noticed]
+
+    @staticmethod
+    def _dead(pipe: Pipe) -> None:
+        pipe.state = "dead"
+        pipe.up.clear()
+        pipe.down.clear()
+
+    # --- faults -------------------------------------------------------------------------------------------------
+
+    def lose_link(self) -> None:
+        if self.agent.links:
+            self.cut(self.chance.choice(self.agent.links))
+            self.stats["link lost"] += 1
+
+    def regain_link(self) -> None:
+        if not self.agent.links and self.chance.random() < 0.5:
+            self.register()
+        elif len(self.agent.links) < POOL:
+            self.refill()
+
+    def lose_router(self) -> None:
+        router = self.chance.choice(ROUTERS)
+        self._lose_pipes([pipe for pipe in self.pipes if pipe.router == router])
+        for edge in self.edges:
+            self.notices.append(partial(self._router_lost, edge, router))
+        self.stats["router lost"] += 1
+
+    def lose_trunk(self) -> None:
+        """One edge loses its stream to one router, which tells the other edges."""
+        router, edge = self.chance.choice(ROUTERS), self.chance.choice(self.edges)
+        mine = [pipe for pipe in self.pipes if edge in (pipe.edge, pipe.link.edge)]
+        self._lose_pipes([pipe for pipe in mine if pipe.router == router])
+        self.notices.append(partial(self._router_lost, edge, router))
+        for other in self.edges:
+            self.notices.append(partial(self._edge_lost, other, edge.address))
+        self.stats["trunk lost"] += 1
+
+    def _lose_pipes(self, pipes: list[Pipe]) -> None:
+        for pipe in pipes:
+            if pipe.state == "up":
+                pipe.state = "zombie"
+                if self.chance.random() < 0.5:
+                    self._dead(pipe)
+                self.notices.append(partial(self._path_lost, pipe))
+
+    def _path_lost(self, pipe: Pipe) -> None:
+        link = pipe.link
+        if link.alive and not link.noticed and link.edge.alive:
+            link.down.append(Frame(Kind.PATH_LOST, source=pipe.edge.address))
+
+    def _router_lost(self, edge: Edge, router: str) -> None:
+        self.apply_client(edge, edge.ends.router_lost(router, self.now))
+
+    def _edge_lost(self, edge: Edge, address: int) -> None:
+        self.apply_client(edge, edge.ends.edge_lost(address, self.now))
+
+    def away(self) -> None:
+        """The device is cut off altogether."""
+        for link in list(self.agent.links):
+            self.cut(link)
+            self.agent_notices(link)
+
+    def false_alarm(self) -> None:
+        """Somebody believes something lost that is not."""
+        if self.pipes:
+            pipe = self.chance.choice(self.pipes)
+            self.chance.choice(
+                (
+                    partial(self._path_lost, pipe),
+                    partial(self._router_lost, pipe.edge, pipe.router),
+                    partial(self._edge_lost, pipe.edge, pipe.link.edge.address),
+                )
+            )()
+
+    def crash_edge(self) -> None:
+        place = self.chance.randrange(len(self.edges))
+        edge = self.edges[place]
+        edge.alive = False
+        self.edges[place] = self._new_edge()
+        for pipe in self.pipes:
+            if edge in (pipe.edge, pipe.link.edge):
+                self._dead(pipe)
+                self.notices.append(partial(self._path_lost, pipe))
+        for link in self.links:
+            if link.edge is edge:
+                self._die(link)
+                self.notices.append(partial(self.agent_notices, link))
+        for other in self.edges:
+            self.notices.append(partial(self._edge_lost, other, edge.address))
+        for client in self.clients:
+            if client and client.edge is edge:
+                client.gone = True
+                self.clients[self.clients.index(client)] = None
+        self.stats["edge crashed"] += 1
+
+    def leave(self) -> None:
+        """A client closes its socket, perhaps before its upgrade is answered."""
+        client = self._somebody()
+        if client:
+            client.gone = True
+            self.clients[self.clients.index(client)] = None
+            self.apply_client(client.edge, client.edge.ends.client_gone(client.channel))
+
+    def _somebody(self, *, opened: bool = False) -> Client | None:
+        clients = [client for client in self.clients if client and (client.open or not opened)]
+        return self.chance.choice(clients) if clients else None
+
+    def wait(self) -> None:
+        """Nothing happens for a while; deadlines pass."""
+        self.pass_time(self.chance.choice((2.0, 5.0, 9.0, 16.0)))
+
+    def close_target(self) -> None:
+        """The browser closes a channel's socket by itself."""
+        if self.agent.sockets:
+            channel = self.chance.choice(list(self.agent.sockets))
+            self.apply_device(self.agent, self.agent.end.chrome_closed(channel, errors.DeviceGone("target closed")))
+
+    def close_browser(self) -> None:
+        client = self._somebody(opened=True)
+        if client:
+            text = b'{"id":0,"method":"Browser.close"}'
+            self.apply_client(client.edge, client.edge.ends.command(client.channel, text, self.now, 0))
+
+    def end_channel(self) -> None:
+        client = self._somebody(opened=True)
+        if client:
+            self.apply_client(client.edge, client.edge.ends.end(client.channel, errors.Draining()))
+
+    # --- invariants ---------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """I6: every buffer within its bound. I7: neither epochs nor bindings go back."""
+        for edge in self.edges:
+            for device, view in edge.ends._devices.items():
+                if view.epoch < edge.epochs.get(device, 0):
+                    raise Violation("I7: an epoch went back")
+                edge.epochs[device] = view.epoch
+            for entry in edge.ends._channels.values():
+                if entry.at < self.bindings.get((edge.address, entry.id), UNBOUND):
+                    raise Violation("I7: a binding went back")
+                self.bindings[edge.address, entry.id] = entry.at
+                if len(entry.unaccepted) > 8 or entry.unaccepted_bytes > 2000 + SLACK_BYTES or len(entry.pending) > 12:
+                    raise Violation("I6: too many commands at the client end")
+                if sum(len(payload) for _, payload in entry.waiting) > DEVICE_LIMITS.credit_bytes + SLACK_BYTES:
+                    raise Violation("I6: too much waits for a client")
+        out = [entry.out_bytes for entry in self.agent.end._channels.values()]
+        if any(size > DEVICE_LIMITS.channel_bytes + SLACK_BYTES for size in out):
+            raise Violation("I6: too much waits at a device end")
+        if sum(out) > DEVICE_LIMITS.total_bytes + len(out) * SLACK_BYTES:
+            raise Violation("I6: too much waits at the device")
+
+    def idle(self) -> bool:
+        """Nothing is on its way."""
+        if self.notices or self.mail or any(agent.dialing for agent in self.agents):
+            return False
+        return not any(pipe.up or pipe.down for pipe in self.pipes) and not any(
+            link.up or link.down for link in self.links
+        )
+
+    def settled(self) -> bool:
+        """Nothing is on its way, every client open and answered, and no channel or socket that is not a client's."""
+        if not self.idle() or None in self.clients:
+            return False
+        clients = [client for client in self.clients if client]
+        if any(not client.open or client.waiting or not client.writable for client in clients):
+            return False
+        channels = {client.channel for client in clients}
+        ends = {channel for edge in self.edges for channel in edge.ends._channels}
+        return channels == ends == set(self.agent.end._channels) == set(self.agent.sockets)

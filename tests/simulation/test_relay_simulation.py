@@ -1,0 +1,77 @@
+"""The production cores of the delivery protocol in a faulty world: invariants I1 to I8 of design/delivery.md."""
+
+from collections import Counter
+
+import pytest
+
+from browsergo.core.channel import frames
+from tests.simulation.cast import CHUNK_BYTES, Mode, Violation
+from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.play import Play
+
+MODES = {
+    "general": Mode(),
+    "patient": Mode(patient=True),
+    "late_open": Mode(late_open=True),
+    "gentle": Mode(gentle=True),
+}
+SEEDS = 100  # of each mode
+MORE_SEEDS = 1000
+MUTANT_SEEDS = 600
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Payloads travel in pieces as soon as they are somewhat large."""
+    monkeypatch.setattr(frames, "CHUNK_BYTES", CHUNK_BYTES)
+
+
+def play(mode: Mode, first: int, seeds: int) -> None:
+    for seed in range(first, first + seeds):
+        try:
+            Play(seed, mode).run()
+        except Violation as violation:
+            pytest.fail(f"seed {seed}: {violation}")
+
+
+def hunt(mode: Mode) -> None:
+    for seed in range(MUTANT_SEEDS):
+        Play(seed, mode).run()
+
+
+def test_a_seed_always_plays_the_same() -> None:
+    first, second = Play(7), Play(7)
+    first.run()
+    second.run()
+    assert (first.stats, first.answers, first.now) == (second.stats, second.answers, second.now)
+
+
+def test_the_faults_and_ends_worth_playing_do_happen() -> None:
+    stats: Counter[str] = Counter()
+    for seed in range(40):
+        world = Play(seed)
+        world.run()
+        stats += world.stats
+    assert stats["ok"] > 500
+    for name in ("no", "unknown", "refused", "register", "link lost", "router lost", "trunk lost", "edge crashed"):
+        assert stats[name] > 10, name
+    for name in ("DEVICE_LOST", "DEVICE_RESTARTED", "CHANNEL_GONE", "DRAINING", "closed by client"):
+        assert stats[name] > 0, name
+
+
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES.keys())
+def test_the_invariants_hold(mode: Mode) -> None:
+    play(mode, 0, SEEDS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES.keys())
+def test_the_invariants_hold_for_many_seeds(mode: Mode) -> None:
+    play(mode, SEEDS, MORE_SEEDS)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
+def test_a_broken_rule_is_caught(mutant: Mutant) -> None:
+    with pytest.raises(Violation):
+        hunt(mutant.mode)
