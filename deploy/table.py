@@ -137,6 +137,8 @@ def _agent(plan: Plan) -> ChildSpec:
         *(word for url in urls for word in ("--edges", url)),
         *("--device-id", LOCAL_DEVICE, "--token-file", str(plan.data_dir.device_token)),
         *("--state-dir", str(plan.data_dir.run), *browser),
+        # One agent on one machine is no thundering herd: it may come back at once.
+        *("--idle-retry-s", "0.5"),
     )
     argv = (*module_argv("browsergo.agent"), *words, *_logs(plan))
     return ChildSpec("agent", "agent", argv, scratch=BROWSER_PROFILES)

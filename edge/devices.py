@@ -5,6 +5,7 @@ Nothing here is needed for exactly-once: paths are soft state, rebuilt from what
 """
 
 import asyncio
+import hmac
 import json
 import os
 import time
@@ -108,7 +109,9 @@ class Devices:
     def by_ticket(self, device: str, ticket: str) -> Session | None:
         """The session whose register ack gave out this link ticket."""
         session = self._sessions.get(device)
-        return session if session is not None and session.ticket == ticket else None
+        return (
+            session if session is not None and hmac.compare_digest(session.ticket.encode(), ticket.encode()) else None
+        )
 
     # --- sessions and links --------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -74,6 +74,8 @@ class EdgeGate:
         if endpoint is not None and device_messages.LINK_SUBPROTOCOL in knock.subprotocols:
             self._link(upgrade, endpoint)
             return
+        if endpoint is None or endpoint.purpose is not Purpose.CDP:
+            knock = replace(knock, url_token=None, url_ticket=None)  # only CDP clients can give nothing but a URL
         grant = parts.admission.grant(knock, time.time())
         if endpoint is None:
             raise NoSuchEndpoint
