@@ -4,15 +4,16 @@ Spans of CDP messages are recorded where the message passes (SpanRecord) and bec
 ordinary operations use `tracer`. Without OTEL_EXPORTER_OTLP_ENDPOINT nothing is recorded.
 """
 
+import logging
 import os
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
@@ -40,6 +41,32 @@ def resource_of(service: str, instance: str, pid: int) -> Resource:
     )
 
 
+class _SteadyExporter(SpanExporter):
+    """The OTLP exporter, with one log line when the collector stops taking spans and one when it takes them again.
+
+    The exporter's own lines, several a second, say no more than that.
+    """
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+        self._failing = False
+        self._log = logging.getLogger("browsergo.telemetry")
+        logging.getLogger("opentelemetry.exporter.otlp.proto.grpc.exporter").setLevel(logging.CRITICAL)
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = self._exporter.export(spans)
+        failing = result is not SpanExportResult.SUCCESS
+        if failing and not self._failing:
+            self._log.warning("the OTLP collector takes no traces; spans are lost until it does")
+        elif self._failing and not failing:
+            self._log.info("the OTLP collector takes traces again")
+        self._failing = failing
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+
 class Telemetry:
     """This process's exporter; `enabled` is False when there is nowhere to send to."""
 
@@ -50,7 +77,7 @@ class Telemetry:
         self._provider: TracerProvider | None = None
         if self.enabled:
             self._processor = BatchSpanProcessor(
-                OTLPSpanExporter(timeout=EXPORT_TIMEOUT_S),
+                _SteadyExporter(OTLPSpanExporter(timeout=EXPORT_TIMEOUT_S)),
                 max_queue_size=MAX_QUEUED_SPANS,
                 schedule_delay_millis=EXPORT_EVERY_MS,
             )
