@@ -17,6 +17,7 @@ One message is `{type, id?, timestamp, data, metadata?}` (timestamp: Unix ms). R
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -41,13 +42,16 @@ ERROR = "error"
 MAX_TEXT_CHARS = 512
 MAX_PAIRS = 64
 MAX_DOMAINS = 256
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+
+MessageId = str | int  # echoed as it came: whoever asked compares it with what was sent
 
 
 class Envelope(NamedTuple):
     """What every message has."""
 
     type: str
-    id: str | None
+    id: MessageId | None
     body: Mapping[str, Any]
 
 
@@ -62,10 +66,12 @@ def read_envelope(payload: bytes) -> Envelope:
     body, message_id = found.get("data", {}), found.get("id")
     if not isinstance(body, dict):
         raise BadMessage("'data' is not an object")
-    return Envelope(found["type"], str(message_id) if message_id is not None else None, body)
+    if message_id is not None and type(message_id) not in {str, int}:
+        raise BadMessage("'id' is neither a string nor a whole number")
+    return Envelope(found["type"], message_id, body)
 
 
-def write_envelope(kind: str, body: Mapping[str, Any], timestamp_ms: int, message_id: str | None = None) -> bytes:
+def write_envelope(kind: str, body: Mapping[str, Any], timestamp_ms: int, message_id: MessageId | None = None) -> bytes:
     """One message as it goes out."""
     head: dict[str, Any] = {"type": kind} if message_id is None else {"type": kind, "id": message_id}
     return json.dumps({**head, "timestamp": timestamp_ms, "data": body}, separators=(",", ":")).encode()
@@ -176,7 +182,7 @@ def read_registration(body: Mapping[str, Any]) -> Registration:
         _text(able, "platform", optional=True),
         _text(able, "userAgent", optional=True),
         _texts(able, "supportedDomains"),
-        _whole(able, "maxConcurrentRequests", optional=True),
+        _whole(able, "maxConcurrentRequests", optional=True, below=2**32),
         _texts(able, "features"),
     )
     return Registration(
@@ -246,16 +252,21 @@ def _object(body: Mapping[str, Any], name: str, *, optional: bool = False) -> Ma
 
 def _text(body: Mapping[str, Any], name: str, *, optional: bool = False) -> str:
     found = body.get(name, "" if optional else None)
-    if not isinstance(found, str) or len(found) > MAX_TEXT_CHARS:
+    if not _is_short(found):
         raise BadMessage(f"'{name}' is not a string of at most {MAX_TEXT_CHARS} characters")
-    return found
+    return str(found)
+
+
+def _is_short(found: object) -> bool:
+    """A string that is not too long and can be passed on; JSON knows halves of characters, nobody else does."""
+    return isinstance(found, str) and len(found) <= MAX_TEXT_CHARS and not _HALF_CHARACTER.search(found)
 
 
 def _texts(body: Mapping[str, Any], name: str) -> tuple[str, ...]:
     found = body.get(name, [])
     if not isinstance(found, list) or len(found) > MAX_DOMAINS:
         raise BadMessage(f"'{name}' is not an array of at most {MAX_DOMAINS} strings")
-    if not all(isinstance(item, str) and len(item) <= MAX_TEXT_CHARS for item in found):
+    if not all(map(_is_short, found)):
         raise BadMessage(f"'{name}' holds something that is no short string")
     return tuple(found)
 
@@ -264,13 +275,13 @@ def _pairs(body: Mapping[str, Any], name: str) -> dict[str, str]:
     found = _object(body, name, optional=True)
     if len(found) > MAX_PAIRS:
         raise BadMessage(f"'{name}' has more than {MAX_PAIRS} entries")
-    if not all(isinstance(value, str) and max(len(key), len(value)) <= MAX_TEXT_CHARS for key, value in found.items()):
+    if not all(_is_short(key) and _is_short(value) for key, value in found.items()):
         raise BadMessage(f"'{name}' holds something that is no short string")
     return dict(found)
 
 
-def _whole(body: Mapping[str, Any], name: str, *, optional: bool = False) -> int:
+def _whole(body: Mapping[str, Any], name: str, *, optional: bool = False, below: int = 2**63) -> int:
     found = body.get(name, 0 if optional else None)
-    if type(found) is not int or not 0 <= found < 2**63:
+    if type(found) is not int or not 0 <= found < below:
         raise BadMessage(f"'{name}' is not a whole number")
     return found

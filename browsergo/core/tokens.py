@@ -126,7 +126,7 @@ class Verifier:
             )
             expires, begins = int(claims["exp"]), int(claims["nbf"])
             grant = Grant(str(claims["sub"]), tuple(str(claims["scope"]).split()), expires, str(claims["jti"]))
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise Unauthenticated(f"the token is not valid here ({type(error).__name__})") from None
         if now_unix_s >= expires:
             raise TokenExpired

@@ -61,7 +61,10 @@ def _encode_row(record: SpanRecord) -> list[object]:
 
 def decode_records(payload: bytes) -> list[SpanRecord]:
     """The reverse. Raises ValueError for anything that is not exactly such an array."""
-    rows = json.loads(payload)
+    try:
+        rows = json.loads(payload)
+    except RecursionError:
+        raise ValueError("span records are not nested") from None
     if not isinstance(rows, list):
         raise ValueError("not an array of span records")
     return [_decode_row(row) for row in rows]
@@ -71,6 +74,8 @@ def _decode_row(row: object) -> SpanRecord:
     if not isinstance(row, list) or len(row) != 8:
         raise ValueError("a span record has eight fields")
     name, trace_id, span_id, parent_id, start_ns, end_ns, attributes, error = row
+    if not all(isinstance(text, str) for text in (trace_id, span_id, parent_id)):
+        raise ValueError("a span record's ids are hex digits")
     ids = bytes.fromhex(trace_id), bytes.fromhex(span_id), bytes.fromhex(parent_id)
     sizes = (len(ids[0]), len(ids[1]), len(ids[2]))
     if sizes not in ((16, 8, 8), (16, 8, 0)) or not isinstance(name, str) or not isinstance(attributes, dict):

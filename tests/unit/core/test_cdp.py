@@ -1,0 +1,389 @@
+"""The scanner of CDP messages: as Chrome reads them, for every input, in linear time."""
+
+import contextlib
+import json
+import random
+import string
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from browsergo.core import cdp
+from browsergo.core.cdp import Command, MessageHead, SessionChange, UnacceptableCommand, read_command, read_head
+
+STEADY = settings(derandomize=True, deadline=None)
+
+NOT_OBJECT = (-32600, "Message must be an object", None)
+NO_ID = (-32600, "Message must have integer 'id' property", None)
+
+
+def no_method(command_id: int) -> tuple[int, str, int]:
+    return -32600, "Message must have string 'method' property", command_id
+
+
+def refusal(message: bytes) -> tuple[int, str, int | None]:
+    """Code, words and id of the answer to a message that is not accepted."""
+    with pytest.raises(UnacceptableCommand) as caught:
+        read_command(message)
+    answer = json.loads(caught.value.answer)
+    return answer["error"]["code"], answer["error"]["message"], answer.get("id")
+
+
+# Measured on Chromium 156: what it answers to each of these (code, words, id).
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (b"{}", NO_ID),
+        (b"[]", NOT_OBJECT),
+        (b"null", NOT_OBJECT),
+        (b'"x"', NOT_OBJECT),
+        (b'{"method":"Target.getBrowserContexts"}', NO_ID),
+        (b'{"id":"1","method":"Browser.getVersion"}', NO_ID),
+        (b'{"id":1.5,"method":"Browser.getVersion"}', NO_ID),
+        (b'{"id":2147483648,"method":"Browser.getVersion"}', NO_ID),
+        (b'{"id":-2147483649,"method":"Browser.getVersion"}', NO_ID),
+        (b'{"id":null,"method":"Browser.getVersion"}', NO_ID),
+        (b'{"id":5}', no_method(5)),
+        (b'{"id":6,"method":7}', no_method(6)),
+        (b'{"id":28,"method":""}', no_method(28)),
+        (b'{"id":6,"method":null}', no_method(6)),
+    ],
+)
+def test_what_chrome_refuses_is_refused_in_its_words(message: bytes, expected: tuple[int, str, int | None]) -> None:
+    assert refusal(message) == expected
+
+
+# Chrome answers each of these with -32700 and without an id: whoever waits for an answer would wait for ever.
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"   ",
+        b"nonsense",
+        b'{"id":1',
+        b'{"id":1}x',
+        b'{"id":1,"method":"A.b"}\0',
+        b'{"id":1,"method":"A.b"},',
+        b'{"id":1,"method":"A.b",}',
+        b'{"id":017,"method":"A.b"}',
+        b'{"id":1,"method":"A.b","params":{"a":}}',
+        b'{"id":1,"method":"A.b","params":{"a":1.}}',
+        b'{"id":1,"method":"A.b","params":{"a":-}}',
+        b'{"id":1,"method":"A.b","params":{"a":01}}',
+        b'{"id":1,"method":"A.b","params":{"a":"\\x41"}}',
+        b'{"id":1,"method":"A.b","params":{"a":"\\u12g4"}}',
+        b'{"id":1,"method":"A.b","params":{"a":"\xff"}}',
+        b'{"id":1,"method":"A.b","params":{"a":"\xed\xa0\x80"}}',
+        b'{"id":1,"method":"A.b","params":{"a":/*c*/1}}',
+        b'{"id":1,"method":"A.b","params":{"a":NaN}}',
+        b'{"id":1,"method":"A.b","params":{"a" 1}}',
+        b'{"id":1,"method":"A.b","params":[1 2]}',
+        b'{"id":1,"method":"A.b","params":[1}',
+        b'{"id":1,"method":"A.b","params":[[[[[[[[1}',
+        b'\xef\xbb\xbf{"id":1,"method":"A.b"}',
+        b"\xff",
+        b"{1:2}",
+    ],
+)
+def test_what_is_not_json_is_answered_without_an_id(message: bytes) -> None:
+    code, words, command_id = refusal(message)
+    assert (code, command_id) == (-32700, None)
+    assert words.startswith("JSON: ")
+
+
+@pytest.mark.parametrize(
+    ("message", "command_id"),
+    [
+        (b'{"id":7,"id":8,"method":"A.b"}', 7),
+        (b'{"id":7,"method":"A.b","id":7}', 7),
+        (b'{"id":7,"\\u0069d":8,"method":"A.b"}', 7),
+        (b'{"id":1,"method":"A.b","method":"C.d"}', 1),
+        (b'{"id":1,"method":"A.b","params":{},"params":{}}', 1),
+        (b'{"method":"A.b","params":{},"id":1,"sessionId":"S","sessionId":"T"}', 1),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_under_the_first_id(message: bytes, command_id: int) -> None:
+    assert refusal(message) == (-32700, "JSON: duplicate top-level key", command_id)
+
+
+def test_a_refusal_keeps_the_session() -> None:
+    with pytest.raises(UnacceptableCommand) as caught:
+        read_command(b'{"id":1,"sessionId":"S"}')
+    assert json.loads(caught.value.answer)["sessionId"] == "S"
+
+
+@pytest.mark.parametrize("spelled", ["1e1", "8.0", "-0", "1E1", "10e-1"])
+def test_an_id_that_is_not_plainly_spelled_is_refused(spelled: str) -> None:
+    assert refusal(f'{{"id":{spelled},"method":"A.b"}}'.encode()) == NO_ID
+
+
+# Each of these Chrome reads as a command (its answer carries the id).
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (b' {"id":15,"method":"A.b"} ', Command(15, "A.b", None)),
+        (b'\r\n\t{ "method" : "A.b" , "id" : 1 }\n', Command(1, "A.b", None)),
+        (b'{"id":0,"method":"A.b"}', Command(0, "A.b", None)),
+        (b'{"id":-3,"method":"A.b"}', Command(-3, "A.b", None)),
+        (b'{"id":2147483647,"method":"A.b"}', Command(2147483647, "A.b", None)),
+        (b'{"id":-2147483648,"method":"A.b"}', Command(-2147483648, "A.b", None)),
+        (b'{"\\u0069d":21,"method":"A.b"}', Command(21, "A.b", None)),
+        (b'{"id":23,"method":"A.\\u0062"}', Command(23, "A.b", None)),
+        (b'{"id":1,"method":"A.b","params":{"a":1,"a":2}}', Command(1, "A.b", None)),
+        (b'{"id":1,"method":"A.b","params":{"id":2,"method":"C.d"}}', Command(1, "A.b", None)),
+        (b'{"params":{"id":2},"method":"A.b","id":1}', Command(1, "A.b", None)),
+        (b'{"id":1,"method":"A.b","foo":1}', Command(1, "A.b", None)),
+        (b'{"id":1,"method":"A.b","params":null}', Command(1, "A.b", None)),
+        (b'{"id":1,"method":"A.b","sessionId":4}', Command(1, "A.b", None)),
+        (b'{"id":1,"method":"A.b","sessionId":""}', Command(1, "A.b", "")),
+        (b'{"id":1,"method":"A.b","sessionId":"\\u0053"}', Command(1, "A.b", "S")),
+        (b'{"id":1,"method":"A.b","params":{"a":"\\ud800"}}', Command(1, "A.b", None)),
+        (b'{"id":1,"method":"A.b","params":{"a":"\\/\x7f"}}', Command(1, "A.b", None)),
+        ('{"id":1,"method":"Ä.ö","sessionId":"é"}'.encode(), Command(1, "Ä.ö", "é")),
+        (b'{"id":1,"method":"not a method"}', Command(1, "not a method", None)),
+    ],
+)
+def test_what_chrome_reads_is_read(message: bytes, expected: Command) -> None:
+    assert read_command(message) == expected
+
+
+@pytest.mark.parametrize("text", ["A" * 5000, "\\u0041" * 1000, "x" * 1016 + "\\u0041", "é" * 700, "\\\\" * 3000])
+def test_a_name_of_any_length_is_read_and_left_to_the_browser(text: str) -> None:
+    assert read_command(f'{{"id":1,"method":"{text}"}}'.encode()).id == 1
+    assert read_command(f'{{"id":1,"method":"A.b","sessionId":"{text}"}}'.encode()).method == "A.b"
+    assert read_command(f'{{"{text}":0,"id":1,"method":"A.b"}}'.encode()).method == "A.b"
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_depth_is_limited_exactly_where_chrome_limits_it(opening: str) -> None:
+    closing = "]" if opening == "[" else "}"
+
+    def nested(depth: int, inside: str) -> bytes:
+        """`depth` containers, the message among them, and `inside` the innermost one."""
+        value = opening * (depth - 1) + inside + closing * (depth - 1)
+        return f'{{"id":1,"method":"A.b","params":{value}}}'.encode()
+
+    for inside in ("1", '"x"', "1.5"):
+        assert read_command(nested(300, inside)).id == 1
+        assert refusal(nested(301, inside))[0] == -32700
+    for inside in ("[]", "{}"):
+        assert read_command(nested(299, inside)).id == 1
+        assert refusal(nested(300, inside))[0] == -32700
+    assert refusal(nested(100_000, "1"))[0] == -32700
+
+
+def test_answers_of_any_depth_are_read() -> None:
+    deep = b"[" * 5000 + b"]" * 5000
+    assert read_head(b'{"result":' + deep + b',"id":4}') == MessageHead(4, is_event=False)
+
+
+# --- equality with json -----------------------------------------------------------------------------------------------
+
+TEXTS = st.text(max_size=8) | st.sampled_from(["\\", '"', "\u2028", "\0", "id", "\U0001f600"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=30,
+)
+COMMANDS = st.fixed_dictionaries(
+    {"id": st.integers(-(2**31), 2**31 - 1), "method": TEXTS.filter(bool)},
+    optional={"params": VALUES, "sessionId": TEXTS, "more": VALUES},
+)
+
+
+@STEADY
+@given(COMMANDS, st.randoms(use_true_random=False), st.booleans(), st.sampled_from([None, 1, "\t"]))
+def test_every_command_is_read_as_json_reads_it(
+    body: dict[str, Any], chance: random.Random, ascii_only: bool, indent: int | str | None
+) -> None:
+    items = [*body.items()]
+    chance.shuffle(items)
+    message = json.dumps(dict(items), ensure_ascii=ascii_only, indent=indent).encode()
+    assert read_command(message) == Command(body["id"], body["method"], body.get("sessionId"))
+
+
+def is_json(message: bytes) -> bool:
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    try:
+        json.loads(message.decode(), parse_constant=refuse)
+    except ValueError:
+        return False
+    return True
+
+
+def is_accepted_as_json(message: bytes) -> bool:
+    try:
+        read_command(message)
+    except UnacceptableCommand as unacceptable:
+        error = json.loads(unacceptable.answer)["error"]
+        return bool(error["code"] != -32700 or "duplicate" in error["message"])
+    return True
+
+
+def random_value(chance: random.Random, depth: int) -> object:
+    kind = chance.randrange(8 if depth else 5)
+    if kind < 5:
+        return (
+            None,
+            True,
+            chance.random() * 1e9,
+            chance.randrange(-99, 99),
+            'a"\\\u20ac\ud800'[: chance.randrange(6)],
+        )[kind]
+    if kind == 5:
+        return {f"k{number}": random_value(chance, depth - 1) for number in range(chance.randrange(3))}
+    return [random_value(chance, depth - 1) for _ in range(chance.randrange(4))]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_messages_are_refused_exactly_when_they_are_not_json(seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(1500):
+        body = {"id": chance.randrange(-99, 99), "method": "A.b", "params": random_value(chance, 12)}
+        message = bytearray(json.dumps(body, indent=chance.choice((None, 1))).encode())
+        for _ in range(chance.randrange(3)):
+            place = chance.randrange(len(message))
+            message[place : place + chance.randrange(2)] = chance.choice(b'{}[],:"1ae\\ -.\n\x01u').to_bytes()
+        assert is_accepted_as_json(bytes(message)) == is_json(bytes(message)), bytes(message)
+
+
+@STEADY
+@given(st.binary(max_size=60) | st.text(alphabet='{}[]":,\\ 01e-.truefalsn', max_size=40).map(str.encode))
+def test_arbitrary_bytes_are_refused_exactly_when_they_are_not_json(message: bytes) -> None:
+    assert is_accepted_as_json(message) == is_json(message)
+
+
+# --- linear time ------------------------------------------------------------------------------------------------------
+
+MIB = 1 << 20
+SHAPES: dict[str, Callable[[int], bytes]] = {
+    "one string": lambda n: b'{"a":"' + b"x" * n + b'"}',
+    "escapes": lambda n: b'{"a":"' + b"\\n" * (n // 2) + b'"}',
+    "numbers": lambda n: b"[" + b"1," * (n // 2) + b"1]",
+    "flat containers": lambda n: b"[" + b"[[[[[1]]]]]," * (n // 12) + b"1]",
+    "deep, then numbers": lambda n: b"[[[[[[[1]]]]]]," + b"1," * (n // 2) + b"1]",
+    "deep containers": lambda n: b"[" + (b"[" * 12 + b"1" + b"]" * 12 + b",") * (n // 26) + b"1]",
+    "a comb": lambda n: (b"[" + b"1," * (n // 600)) * 290 + b"1" + b"]" * 290,
+    "a string without end": lambda n: b'{"a":"' + b"x" * n,
+    "a container without end": lambda n: b"[[[[[[[" + b"1," * (n // 2),
+    "blanks": lambda n: b" " * n + b"1",
+    "members": lambda n: b"{" + b",".join(b'"k%d":1' % number for number in range(n // 12)) + b"}",
+}
+
+
+def seconds_for(message: bytes) -> float:
+    begun = time.process_time()
+    with contextlib.suppress(UnacceptableCommand):
+        read_command(message)
+    return time.process_time() - begun
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_ten_times_the_bytes_take_about_ten_times_as_long(shape: str) -> None:
+    small, large = (b'{"id":1,"method":"A.b","params":' + SHAPES[shape](size) + b"}" for size in (MIB // 2, 5 * MIB))
+    quick = min(seconds_for(small) for _ in range(2))
+    assert seconds_for(large) < 40 * quick + 0.1
+
+
+# --- messages from the browser ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (b'{"id":3,"result":{}}', MessageHead(3, is_event=False)),
+        (b' { "id" : -3 , "error":{}}', MessageHead(-3, is_event=False)),
+        (b'{"result":{"id":9},"id":4}', MessageHead(4, is_event=False)),
+        (b'{"method":"Page.x","params":{"id":9}}', MessageHead(None, is_event=True)),
+        (b'{"params":{"id":9},"method":"Page.x"}', MessageHead(None, is_event=True)),
+        (b'{"error":{"code":-32700,"message":"JSON"}}', MessageHead(None, is_event=False)),
+        (b'{"id":null,"error":{}}', MessageHead(None, is_event=False)),
+        (b'{"id":"3","result":{}}', MessageHead(None, is_event=False)),
+        (b"nonsense", MessageHead(None, is_event=False)),
+        (b"[]", MessageHead(None, is_event=False)),
+        (b"", MessageHead(None, is_event=False)),
+        (b"\xff\xfe", MessageHead(None, is_event=False)),
+    ],
+)
+def test_a_message_of_the_browser_is_an_answer_an_event_or_neither(message: bytes, expected: MessageHead) -> None:
+    assert read_head(message) == expected
+
+
+def test_sessions_come_and_go() -> None:
+    attached = b'{"method":"Target.attachedToTarget","params":{"sessionId":"S1","targetInfo":{"url":"x"}}}'
+    nested = b'{"method":"Target.attachedToTarget","params":{"sessionId":"S2","waiting":true},"sessionId":"S1"}'
+    detached = b'{"method":"Target.detachedFromTarget","params":{"sessionId":"S2","targetId":"T"},"sessionId":"S1"}'
+    assert cdp.session_change(attached) == SessionChange("S1", None, attached=True)
+    assert cdp.session_change(nested) == SessionChange("S2", "S1", attached=True)
+    assert cdp.session_change(detached) == SessionChange("S2", "S1", attached=False)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'{"method":"Page.x","params":{"sessionId":"S1"}}',
+        b'{"id":1,"result":{"sessionId":"S1"}}',
+        b'{"method":"Target.attachedToTarget","params":{"targetInfo":{}}}',
+        b'{"method":"Target.attachedToTarget","params":{"sessionId":"' + b"x" * 200 + b'"}}',
+        b"",
+    ],
+)
+def test_other_messages_change_no_session(message: bytes) -> None:
+    assert cdp.session_change(message) is None
+
+
+# --- what the relay itself writes -------------------------------------------------------------------------------------
+
+
+@STEADY
+@given(st.integers(-(2**31), 2**31 - 1), st.none() | TEXTS)
+def test_an_answer_of_the_relay_carries_id_and_session(command_id: int, session_id: str | None) -> None:
+    error = json.loads(
+        cdp.relay_error(command_id, session_id, reason="R", words="w", executed="no", device="d", trace="t")
+    )
+    assert error.pop("sessionId", None) == session_id
+    assert error == {
+        "id": command_id,
+        "error": {
+            "code": -32000,
+            "message": "Browser-Go: w; command was not executed",
+            "data": "reason=R executed=no retry=safe device=d trace=t",
+        },
+    }
+    result = json.loads(cdp.empty_result(command_id, session_id))
+    assert (result["id"], result["result"], result.get("sessionId")) == (command_id, {}, session_id)
+
+
+def test_an_unknown_fate_is_not_safe_to_retry() -> None:
+    error = cdp.relay_error(1, None, reason="R", words="w", executed="unknown", device="d", trace="t")
+    assert b"may have been executed" in error
+    assert b"executed=unknown retry=unsafe" in error
+
+
+def test_last_events_are_spelled_as_chrome_spells_them() -> None:
+    assert cdp.detached_event("S", None) == b'{"method":"Target.detachedFromTarget","params":{"sessionId":"S"}}'
+    assert json.loads(cdp.detached_event("S", "P"))["sessionId"] == "P"
+    assert cdp.inspector_detached("R") == b'{"method":"Inspector.detached","params":{"reason":"R"}}'
+
+
+@STEADY
+@given(st.text())
+def test_only_what_is_spelled_like_a_method_is_traced(method: str) -> None:
+    traced = cdp.traced_method(method)
+    assert traced == "other" or (traced == method and set(method) <= {*string.ascii_letters, "."})
+
+
+@pytest.mark.parametrize("method", ["Page.navigate", "DOM.getDocument", "HeadlessExperimental.beginFrame"])
+def test_methods_are_traced(method: str) -> None:
+    assert cdp.traced_method(method) == method
+
+
+@pytest.mark.parametrize("method", ["", "Page", "Page.", "page.navigate", "Page.navigate\n", "A.b.c", "A" * 99 + ".b"])
+def test_other_words_are_not_traced(method: str) -> None:
+    assert cdp.traced_method(method) == "other"
