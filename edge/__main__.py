@@ -124,6 +124,7 @@ async def serve(config: EdgeConfig, stop: Stop) -> None:
         asyncio.create_task(edge.trunks.run(edge.bridge)),
         asyncio.create_task(edge.clients.keep_time()),
         asyncio.create_task(edge.leases.run()),
+        asyncio.create_task(edge.registry.watch(edge.devices.changed.set)),
     ]
     serving = asyncio.create_task(edge.server.serve(sockets=[listener]))
     stopping: asyncio.Task[Any] = asyncio.create_task(stop.requested.wait())

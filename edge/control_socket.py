@@ -5,7 +5,7 @@ import time
 
 import structlog
 
-from browsergo.core.device_messages import Envelope, read_envelope, write_envelope
+from browsergo.core.device_messages import Envelope, MessageId, read_envelope, write_envelope
 from browsergo.core.errors import BadMessage, BrowserGoError, Overloaded, TokenExpired
 from browsergo.core.tokens import Grant
 from browsergo.v2 import control_pb2
@@ -90,7 +90,7 @@ class ControlSocket:
         was_connected = await self._control.disconnect_device(device, reason, self._grant.subject)
         return {"deviceId": device, "wasConnected": was_connected}
 
-    def _send(self, kind: str, body: dict[str, object], message_id: str | None) -> None:
+    def _send(self, kind: str, body: dict[str, object], message_id: MessageId | None) -> None:
         self._connection.send_text(write_envelope(kind, body, int(time.time() * 1000), message_id))
 
     def _close(self, error: BrowserGoError) -> None:

@@ -8,7 +8,7 @@ import structlog
 
 import browsergo
 from browsergo.core import device_messages as messages
-from browsergo.core.device_messages import Acknowledgement, Envelope, Registration, Welcome
+from browsergo.core.device_messages import Acknowledgement, Envelope, MessageId, Registration, Welcome
 from browsergo.core.errors import (
     BadMessage,
     BrowserGoError,
@@ -69,7 +69,7 @@ class DeviceSocket:
         )
         self._send(messages.WELCOME, messages.welcome_body(welcome))
 
-    def _send(self, kind: str, body: dict[str, object], message_id: str | None = None) -> None:
+    def _send(self, kind: str, body: dict[str, object], message_id: MessageId | None = None) -> None:
         self._connection.send_text(messages.write_envelope(kind, body, _now_ms(), message_id))
 
     # --- from the device -----------------------------------------------------------------------------
@@ -108,7 +108,7 @@ class DeviceSocket:
             raise Forbidden(f"the token does not allow to register as {registration.device_id}")
         self._registering = self._loop.create_task(self._finish_registration(registration, message.id))
 
-    async def _finish_registration(self, registration: Registration, message_id: str | None) -> None:
+    async def _finish_registration(self, registration: Registration, message_id: MessageId | None) -> None:
         try:
             given = await self._registry.register(registration, self._connection_id)
         except BrowserGoError as error:

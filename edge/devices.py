@@ -23,8 +23,10 @@ from browsergo.core.channel.frames import EVERY_EDGE, NO_EDGE, NO_LINK, Frame, K
 from browsergo.core.device_messages import Registration
 from edge.bridge import Bridge
 from edge.core.lifecycle import Input, State, next_state
+from edge.core.paths import Paths
 
 _FROM_DEVICES = frozenset({Kind.HELLO, Kind.OPENED, Kind.REFUSED, Kind.CACK, Kind.MSG, Kind.CLOSED, Kind.FETCHED})
+_ON_A_PATH = frozenset({Kind.MSG, Kind.CACK, Kind.CLOSED})
 _BY_DEVICE = frozenset({Kind.OPEN, Kind.ANNOUNCE, Kind.FETCH})
 
 
@@ -64,7 +66,7 @@ class Session:
         self.control = control
         self.links: dict[int, LinkPort] = {}
         self.ready: set[int] = set()  # links that have said HELLO
-        self.routes: dict[int, str] = {}  # client edge -> the router it came through last
+        self.paths = Paths()
         self.state = State.REGISTERED
         self.registered_unix_ms = int(time.time() * 1000)
         self.last_seen_s = time.monotonic()
@@ -162,8 +164,8 @@ class Devices:
             return
         del self._links[link.number]
         session.ready.discard(link.number)
-        for edge in list(session.routes):
-            self._up(session, Frame(Kind.LINK_LOST, edge=edge, source=self._bridge.boot, link=link.number))
+        for edge, router in session.paths.link_lost(link.number).items():
+            self._bridge.send(router, Frame(Kind.LINK_LOST, edge=edge, source=self._bridge.boot, link=link.number))
         if not session.ready and session.state is State.ACTIVE:
             session.happened(Input.LAST_LINK_LOST)
             self.changed.set()
@@ -181,7 +183,8 @@ class Devices:
             answer = Frame(Kind.LINK_LOST, edge=frame.source, source=self._bridge.boot, link=frame.link)
             self._bridge.send(router, answer)
             return
-        session.routes[frame.source] = router
+        if frame.kind == Kind.CLOSE:
+            session.paths.leave(frame.channel)
         session.links[frame.link].push(frame, time.time_ns())
 
     def _addressed_to_device(self, router: str, frame: Frame) -> None:
@@ -190,8 +193,8 @@ class Devices:
         if session is None or not session.ready:
             self._not_here(router, frame)
             return
-        known = session.routes.get(frame.source)
-        session.routes[frame.source] = router
+        known = session.paths.routes.get(frame.source)
+        session.paths.routes[frame.source] = router
         if frame.kind == Kind.ANNOUNCE or known not in (None, router):
             self._path_lost(session, frame.source)
         if frame.kind != Kind.ANNOUNCE:
@@ -232,31 +235,42 @@ class Devices:
                 continue
             if frame.kind not in _FROM_DEVICES:
                 raise errors.BadFrame(f"a device does not send {frame.kind.name}")
-            if frame.kind == Kind.HELLO:
-                self._check_hello(session, frame)
-                self._ready(session, link)
-                if frame.edge == NO_EDGE:
-                    continue
-            stamped = frame._replace(source=self._bridge.boot, link=link.number)
-            router = self._up(session, stamped)
-            if router is not None and self._bridge.is_full(router):
+            router = self._upward(session, link, frame)
+            if router is None:
+                continue
+            self._bridge.send(router, frame._replace(source=self._bridge.boot, link=link.number))
+            if self._bridge.is_full(router):
                 full.append(router)
         return full
 
-    def _up(self, session: Session, frame: Frame) -> str | None:
-        router = session.routes.get(frame.edge) or self._bridge.router_for(session.device)
-        if router is not None and self._bridge.send(router, frame):
+    def _upward(self, session: Session, link: LinkPort, frame: Frame) -> str | None:
+        """The router a frame from a device goes to; None: it goes nowhere."""
+        paths, kind = session.paths, frame.kind
+        if kind == Kind.HELLO:
+            return self._hello(session, link, frame)
+        if kind in _ON_A_PATH:
+            router = paths.home(frame.channel, link.number)
+            if kind == Kind.CLOSED:
+                paths.leave(frame.channel)
             return router
-        return None
+        router = self._route(session, frame.edge)
+        if kind == Kind.OPENED and router is not None:
+            paths.settle(frame.channel, link.number, frame.edge, router)
+        return router
 
-    def _check_hello(self, session: Session, frame: Frame) -> None:
-        hello = payloads.decode_hello(frame.payload)
-        if hello.device != session.device or hello.boot != session.registration.boot_id:
-            raise errors.Forbidden("HELLO speaks for another device")
-        if frame.at.epoch != session.epoch:
-            raise errors.StaleEpoch
-        if frame.edge == EVERY_EDGE and (hello.named or hello.held):
-            raise errors.BadFrame("a HELLO for every edge names no channels")
+    def _route(self, session: Session, edge: int) -> str | None:
+        return session.paths.routes.get(edge) or self._bridge.router_for(session.device)
+
+    def _hello(self, session: Session, link: LinkPort, frame: Frame) -> str | None:
+        """A HELLO makes its link count, and settles the channels it names on this path."""
+        hello = _checked_hello(session, frame)
+        self._ready(session, link)
+        if frame.edge == NO_EDGE:
+            return None
+        router = self._route(session, frame.edge)
+        for channel in hello.named if router is not None else ():
+            session.paths.settle(channel, link.number, frame.edge, router or "")
+        return router
 
     def _ready(self, session: Session, link: LinkPort) -> None:
         session.ready.add(link.number)
@@ -284,24 +298,31 @@ class Devices:
     def trunk_up(self, router: str) -> None:
         """Client edges without a path get one: the agent says HELLO to them through this router."""
         for session in self:
-            homeless = [edge for edge, via in session.routes.items() if via == ""]
-            for edge in homeless:
-                session.routes[edge] = router
+            for edge in session.paths.router_up(router):
                 self._path_lost(session, edge)
 
     def trunk_down(self, router: str) -> None:
         """Paths over this router go over another, or wait."""
         for session in self:
-            for edge in [edge for edge, via in session.routes.items() if via == router]:
-                session.routes[edge] = self._bridge.router_for(session.device) or ""
-                if session.routes[edge]:
-                    self._path_lost(session, edge)
+            for edge in session.paths.router_lost(router, self._bridge.router_for(session.device)):
+                self._path_lost(session, edge)
 
     def edge_unreachable(self, edge: int) -> None:
         """A client edge is gone, or will announce itself: what the agent has for it must be confirmed or freed."""
         for session in self:
-            if session.routes.pop(edge, None) is not None:
+            if session.paths.edge_lost(edge):
                 self._path_lost(session, edge)
+
+
+def _checked_hello(session: Session, frame: Frame) -> payloads.Hello:
+    hello = payloads.decode_hello(frame.payload)
+    if hello.device != session.device or hello.boot != session.registration.boot_id:
+        raise errors.Forbidden("HELLO speaks for another device")
+    if frame.at.epoch != session.epoch:
+        raise errors.StaleEpoch
+    if frame.edge == EVERY_EDGE and (hello.named or hello.held):
+        raise errors.BadFrame("a HELLO for every edge names no channels")
+    return hello
 
 
 def _device_of(frame: Frame) -> str:

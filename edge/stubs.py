@@ -1,8 +1,9 @@
 """gRPC calls to the registry and control, and the translation to and from our own types, side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from google.protobuf.json_format import MessageToDict
+from grpc import ChannelConnectivity
 
 from browsergo.chassis.grpc_client import open_channel
 from browsergo.chassis.grpc_errors import translated
@@ -60,6 +61,15 @@ class RegistryStub:
         """Whether it answers."""
         request = registry_pb2.ListDevicesRequest(page_size=1)
         await translated(self._stub.ListDevices(request, timeout=CALL_TIMEOUT_S))
+
+    async def watch(self, returned: Callable[[], None]) -> None:
+        """Until cancelled: call `returned` whenever the connection is up, again too; a new registry knows no leases."""
+        state = self._channel.get_state(try_to_connect=True)
+        while True:
+            await self._channel.wait_for_state_change(state)
+            state = self._channel.get_state(try_to_connect=True)
+            if state is ChannelConnectivity.READY:
+                returned()
 
     async def close(self) -> None:
         """Close the gRPC channel."""

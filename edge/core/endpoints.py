@@ -10,7 +10,7 @@ from browsergo.core.ids import is_device_id
 
 BROWSER_ENDPOINT = "/devtools/browser"
 _CDP = re.compile(r"/v2/cdp/([^/]+)(/.*)?\Z")
-_PAGE = re.compile(r"/devtools/page/([A-Za-z0-9._-]{1,128})/?\Z")
+_PAGE = re.compile(r"/devtools/page/(?!\.{1,2}/?\Z)([A-Za-z0-9._-]{1,128})/?\Z")  # no way up in a path
 _BROWSER = re.compile(r"(?:/|/devtools/browser(?:/[A-Za-z0-9._-]{0,128})?/?)?\Z")
 
 

@@ -9,9 +9,11 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from browsergo.core.errors import BrowserUnavailable
+from edge.core.endpoints import websocket_endpoint
 
 # The front end that every Chrome has built in; the page it inspects is named by its query.
 _FRONTEND = "devtools://devtools/bundled/inspector.html"
+_URLS = ("webSocketDebuggerUrl", "devtoolsFrontendUrl")
 
 
 def rewrite(body: bytes, device: str, base: str, ticket: str) -> bytes:
@@ -21,7 +23,7 @@ def rewrite(body: bytes, device: str, base: str, ticket: str) -> bytes:
     """
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BrowserUnavailable("the browser's answer is not JSON") from None
     entries = document if isinstance(document, list) else [document]
     if not all(isinstance(entry, dict) for entry in entries):
@@ -31,13 +33,22 @@ def rewrite(body: bytes, device: str, base: str, ticket: str) -> bytes:
 
 
 def _entry(entry: dict[str, Any], device: str, base: str, ticket: str) -> dict[str, Any]:
-    found = entry.get("webSocketDebuggerUrl")
-    if not isinstance(found, str):
-        return {name: value for name, value in entry.items() if name != "devtoolsFrontendUrl"}
+    path = _served_path(entry.get("webSocketDebuggerUrl"), device)
+    if path is None:
+        return {name: value for name, value in entry.items() if name not in _URLS}
     query = f"?ticket={quote(ticket)}" if ticket else ""
-    url = f"{base}/v2/cdp/{device}{urlsplit(found).path}{query}"
+    url = f"{base}{path}{query}"
     changed = {**entry, "webSocketDebuggerUrl": url}
     if "devtoolsFrontendUrl" in entry:
         scheme, _, rest = url.partition("://")
         changed["devtoolsFrontendUrl"] = f"{_FRONTEND}?{scheme}={quote(rest, safe='/:')}"
     return changed
+
+
+def _served_path(url: object, device: str) -> str | None:
+    """Where this edge serves the browser's `url`; None if it does not: a device may say anything."""
+    try:
+        path = f"/v2/cdp/{device}{urlsplit(url).path}" if isinstance(url, str) else ""
+    except ValueError:
+        return None
+    return path if websocket_endpoint(path) is not None else None
