@@ -12,8 +12,8 @@ import structlog
 from browsergo.chassis.outbox import Queued
 from browsergo.chassis.telemetry import Telemetry
 from browsergo.core import semconv
-from browsergo.core.channel.frames import Flag, Frame, Kind
-from browsergo.core.errors import BrowserGoError
+from browsergo.core.channel.frames import NO_EDGE, Flag, Frame, Kind
+from browsergo.core.errors import BadFrame, BrowserGoError
 from browsergo.core.tracing import SpanRecord
 from edge.core.placement import rendezvous
 from edge.trunks import Trunk, TrunkListener, Trunks
@@ -110,6 +110,8 @@ class Bridge(TrunkListener):
             for part in self._parts:
                 part.edge_unreachable(frame.source)
         elif kind == Kind.ADMIN:
+            if frame.source != NO_EDGE:  # the router stamps what comes from another edge
+                raise BadFrame("only routers give commands")
             answer = self._admin.command(frame.payload)
             self.send(router, Frame(Kind.ADMIN_ANSWER, seq=frame.seq, payload=answer))
         else:

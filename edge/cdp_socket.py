@@ -20,29 +20,38 @@ class CdpSocket:
         self._expiry: asyncio.TimerHandle | None = None
         self._accepted = False
         self._early: list[bytes] = []  # what came between the channel's birth and the 101
-        self._ended: BrowserGoError | None = None
+        self._ended = False
+        self._reason: BrowserGoError | None = None
 
     async def open(self, device: str, endpoint: str) -> None:
         """Make the channel, then answer the upgrade. Raises what the client is to be refused with."""
         connection = self._connection
         channel = await self._clients.open(device, endpoint, connection.traceparent, self)
-        if self._ended is not None:
-            raise self._ended
+        if self._ended:
+            raise self._reason or DeviceGone()
         self._channel = channel
-        self._accepted = connection.accept(self)
-        if not self._accepted or connection.gone.is_set():
+        if not connection.accept(self) or connection.gone.is_set():
+            self._channel = None
             self._clients.gone(channel)
             return
+        self._begin()
+
+    def _begin(self) -> None:
+        """The 101 is out: what was held back follows, and the end, if the client's first words were its last."""
+        self._accepted = True
         for payload in self._early:
-            connection.send_text(payload)
+            self._connection.send_text(payload)
         self._early.clear()
+        if self._ended:
+            self.end(self._reason)
 
     def expire_at(self, expires_unix_s: float) -> None:
         """Close the connection when its token does (4006); far-off expiries are looked at again daily."""
+        if self._channel is None:
+            return
         left_s = expires_unix_s - time.time()
         if left_s <= 0:
-            if self._channel is not None:
-                self._clients.end(self._channel, TokenExpired())
+            self._clients.end(self._channel, TokenExpired())
             return
         delay_s = min(left_s, _LONGEST_TIMER_S)
         self._expiry = asyncio.get_running_loop().call_later(delay_s, self.expire_at, expires_unix_s)
@@ -89,10 +98,10 @@ class CdpSocket:
 
     def end(self, error: BrowserGoError | None) -> None:
         """Close; the channel is over already."""
-        self._channel = None
+        self._channel, self._ended, self._reason = None, True, error
         if not self._accepted:
-            self._ended = error or DeviceGone()
-        elif error is None:
+            return
+        if error is None:
             self._connection.close(1000, "")
         else:
             self._connection.close(error.close_code, error.close_reason)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import secrets
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ class Clients:
 
         `socket` gets its first message only after this returned.
         """
-        channel = random.randbytes(CHANNEL_ID_BYTES)
+        channel = secrets.token_bytes(CHANNEL_ID_BYTES)
         opening = self._opening[channel] = asyncio.get_running_loop().create_future()
         self._sockets[channel] = socket
         try:
@@ -132,7 +133,7 @@ class Clients:
         """GET `path` of the device's own browser: status and body. Raises what the caller is to be refused with."""
         if len(self._fetches) >= MAX_FETCHES:
             raise errors.Overloaded("too many fetches at once", retry_after_s=1)
-        number = random.randbytes(CHANNEL_ID_BYTES)
+        number = secrets.token_bytes(CHANNEL_ID_BYTES)
         fetch = self._fetches[number] = _Fetch(asyncio.get_running_loop().create_future(), Assembler())
         payload = json.dumps({"device": device, "method": "GET", "path": path}).encode()
         frame = Frame(Kind.FETCH, source=self.bridge.boot, channel=number, payload=payload)

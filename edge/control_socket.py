@@ -6,7 +6,7 @@ import time
 import structlog
 
 from browsergo.core.device_messages import Envelope, MessageId, read_envelope, write_envelope
-from browsergo.core.errors import BadMessage, BrowserGoError, Overloaded, TokenExpired
+from browsergo.core.errors import BadMessage, BrowserGoError, Overloaded, TokenExpired, cut_utf8
 from browsergo.core.tokens import Grant
 from browsergo.v2 import control_pb2
 from edge.core import control_protocol as messages
@@ -16,6 +16,8 @@ from edge.stubs import ControlStub, device_json
 from edge.upgrade import Upgrade
 
 MAX_WAITING = 64
+MESSAGE_BYTES = 1 << 20
+MAX_REASON_BYTES = 200
 DEFAULT_REASON = "disconnected by an operator"
 
 
@@ -31,11 +33,14 @@ class ControlSocket:
         self._log = log
         self._requests: asyncio.Queue[Envelope] = asyncio.Queue(maxsize=MAX_WAITING)
         self._answering: asyncio.Task[None] | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
 
     def start(self) -> None:
         """The upgrade was answered: status first, as the original does, then whatever is asked."""
         self._requests.put_nowait(Envelope(messages.STATUS, None, {}))
         self._answering = asyncio.create_task(self._answer())
+        self._answering.add_done_callback(self._answered)
 
     def on_message(self, payload: bytes, is_text: bool) -> None:
         """One JSON request."""
@@ -49,10 +54,12 @@ class ControlSocket:
             self._send(messages.ERROR, {"error": error.code, "message": error.message}, None)
 
     def on_writable(self, writable: bool) -> None:
-        """An operator that reads nothing gets nothing more: answers wait for requests, which are bounded."""
+        """An operator that reads nothing is asked nothing more, and what it has asked waits."""
         if not writable:
+            self._writable.clear()
             self._connection.pause_reading()
         else:
+            self._writable.set()
             self._connection.resume_reading()
 
     def on_closed(self, code: int, reason: str) -> None:
@@ -62,6 +69,7 @@ class ControlSocket:
 
     async def _answer(self) -> None:
         while True:
+            await self._writable.wait()
             request = await self._requests.get()
             if time.time() >= self._grant.expires_unix_s:
                 self._close(TokenExpired())
@@ -71,6 +79,12 @@ class ControlSocket:
             except BrowserGoError as error:
                 kind, body = messages.ERROR, {"error": error.code, "message": error.message}
             self._send(kind, body, request.id)
+
+    def _answered(self, answering: "asyncio.Task[None]") -> None:
+        """A fault of ours must not look like an answer that takes long."""
+        if not answering.cancelled() and (fault := answering.exception()) is not None:
+            self._log.error("an operator's request failed", exc_info=fault)
+            self._close(BrowserGoError())
 
     async def _react(self, request: Envelope) -> tuple[str, dict[str, object]]:
         if request.type == messages.STATUS:
@@ -86,7 +100,7 @@ class ControlSocket:
         if command.name == messages.LIST_DEVICES:
             return [device_json(device) for device in await self._control.devices()]
         device = messages.read_device_id(command.params)
-        reason = str(command.params.get("reason", DEFAULT_REASON))[:200]
+        reason = cut_utf8(str(command.params.get("reason", DEFAULT_REASON)), MAX_REASON_BYTES)
         was_connected = await self._control.disconnect_device(device, reason, self._grant.subject)
         return {"deviceId": device, "wasConnected": was_connected}
 

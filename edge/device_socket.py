@@ -17,6 +17,7 @@ from browsergo.core.errors import (
     DeviceReplaced,
     Forbidden,
     MessageTooBig,
+    StaleEpoch,
 )
 from browsergo.core.tokens import Grant
 from browsergo.v2 import registry_pb2
@@ -28,6 +29,7 @@ from edge.upgrade import Upgrade
 
 REGISTER_WITHIN_S = 10.0
 UNREGISTERED_BYTES = 8 << 10
+MESSAGE_BYTES = 1 << 20
 MESSAGE_TIMEOUT_MS = 20_000
 LOST_AFTER_INTERVALS = 2.25
 DISCONNECT_REASON = "Device disconnect requested"
@@ -106,23 +108,28 @@ class DeviceSocket:
         registration = messages.read_registration(message.body)
         if not self._grant.may_register(registration.device_id):
             raise Forbidden(f"the token does not allow to register as {registration.device_id}")
+        self._timer.cancel()  # it came in time; how long the registry takes is not the device's fault
         self._registering = self._loop.create_task(self._finish_registration(registration, message.id))
+        self._registering.add_done_callback(self._registered)
 
     async def _finish_registration(self, registration: Registration, message_id: MessageId | None) -> None:
+        device = registration.device_id
         try:
-            given = await self._registry.register(registration, self._connection_id)
+            with self._devices.registering(device):
+                given = await self._registry.register(registration, self._connection_id)
         except BrowserGoError as error:
-            self._log.warning("registration refused", device=registration.device_id, reason=error.code)
+            self._log.warning("registration refused", device=device, reason=error.code)
             self.close(error)
             return
-        if not self._connection.is_open:
-            current = self._devices.get(registration.device_id)
-            if current is not None and current.epoch == given.epoch:
-                return  # the epoch was kept for a connection that is newer than this one
-            await self._release(registration.device_id, given.epoch)
-            return
-        self._timer.cancel()
-        session = self._adopt(registration, given)
+        current = self._devices.get(device)
+        if current is not None and current.epoch > given.epoch:
+            self.close(StaleEpoch())  # a later registration was faster
+        elif self._connection.is_open:
+            self._acknowledge(self._adopt(registration, given), message_id)
+        elif not self._devices.expects(device, given.epoch):  # else it was kept for a newer connection
+            await self._release(device, given.epoch)
+
+    def _acknowledge(self, session: Session, message_id: MessageId | None) -> None:
         ack = Acknowledgement(
             session.device,
             session.state.value,
@@ -137,6 +144,12 @@ class DeviceSocket:
         self._send(messages.REGISTER_ACK, messages.acknowledgement_body(ack), message_id)
         self._watch_silence()
 
+    def _registered(self, registering: "asyncio.Task[None]") -> None:
+        """A fault of ours must not look like a registry that takes long."""
+        if not registering.cancelled() and (fault := registering.exception()) is not None:
+            self._log.error("a registration failed", exc_info=fault)
+            self.close(BrowserGoError())
+
     def _adopt(self, registration: Registration, given: registry_pb2.RegisterResponse) -> Session:
         ticket = secrets.token_urlsafe(32)
         session = Session(registration, given.epoch, self._connection_id, ticket, self)
@@ -146,11 +159,10 @@ class DeviceSocket:
         return session
 
     def _depart(self) -> None:
-        """The device says goodbye: its lease is given back at once."""
-        session = self._session
-        if session is not None:
-            self._devices.remove(session, DeviceLost(DISCONNECT_REASON))
+        """The device says goodbye: its lease is given back at once. The close comes first: it is no error to tell."""
         self._connection.close(1000, DISCONNECT_REASON)
+        if self._session is not None:
+            self._devices.remove(self._session, DeviceLost(DISCONNECT_REASON))
 
     # --- silence -------------------------------------------------------------------------------------
 

@@ -5,10 +5,12 @@ Nothing here is needed for exactly-once: paths are soft state, rebuilt from what
 """
 
 import asyncio
+import contextlib
 import hmac
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
@@ -26,6 +28,7 @@ from edge.core.lifecycle import Input, State, next_state
 from edge.core.paths import Paths
 
 _FROM_DEVICES = frozenset({Kind.HELLO, Kind.OPENED, Kind.REFUSED, Kind.CACK, Kind.MSG, Kind.CLOSED, Kind.FETCHED})
+_WITH_EPOCH = frozenset({Kind.HELLO, Kind.OPENED})
 _ON_A_PATH = frozenset({Kind.MSG, Kind.CACK, Kind.CLOSED})
 _BY_DEVICE = frozenset({Kind.OPEN, Kind.ANNOUNCE, Kind.FETCH})
 
@@ -90,6 +93,7 @@ class Devices:
         self._log = log
         self._sessions: dict[str, Session] = {}
         self._links: dict[int, Session] = {}
+        self._registering: Counter[str] = Counter()
         self._link_numbers = int.from_bytes(os.urandom(3))
         self.changed = asyncio.Event()
 
@@ -114,6 +118,22 @@ class Devices:
         return (
             session if session is not None and hmac.compare_digest(session.ticket.encode(), ticket.encode()) else None
         )
+
+    @contextlib.contextmanager
+    def registering(self, device: str) -> Iterator[None]:
+        """While the registry is asked for `device`: it may let it keep the epoch of a session that is gone."""
+        self._registering[device] += 1
+        try:
+            yield
+        finally:
+            self._registering[device] -= 1
+            self._registering += Counter()  # drops what has come to zero
+            self.changed.set()
+
+    def expects(self, device: str, epoch: int) -> bool:
+        """Whether the lease of this epoch must not be given back: the device is here, or about to be again."""
+        session = self._sessions.get(device)
+        return device in self._registering or (session is not None and session.epoch >= epoch)
 
     # --- sessions and links --------------------------------------------------------------------------
 
@@ -233,8 +253,7 @@ class Devices:
             if frame.kind == Kind.SPANS:
                 self._spans(session, frame)
                 continue
-            if frame.kind not in _FROM_DEVICES:
-                raise errors.BadFrame(f"a device does not send {frame.kind.name}")
+            _check_allowed(session, frame)
             router = self._upward(session, link, frame)
             if router is None:
                 continue
@@ -314,12 +333,20 @@ class Devices:
                 self._path_lost(session, edge)
 
 
+def _check_allowed(session: Session, frame: Frame) -> None:
+    """What no device may say. HELLO and OPENED teach client ends an epoch: only the registry's own may pass."""
+    if frame.kind not in _FROM_DEVICES:
+        raise errors.BadFrame(f"a device does not send {frame.kind.name}")
+    if frame.edge == EVERY_EDGE and frame.kind != Kind.HELLO:
+        raise errors.BadFrame(f"{frame.kind.name} is not for every edge")
+    if frame.kind in _WITH_EPOCH and frame.at.epoch != session.epoch:
+        raise errors.StaleEpoch
+
+
 def _checked_hello(session: Session, frame: Frame) -> payloads.Hello:
     hello = payloads.decode_hello(frame.payload)
     if hello.device != session.device or hello.boot != session.registration.boot_id:
         raise errors.Forbidden("HELLO speaks for another device")
-    if frame.at.epoch != session.epoch:
-        raise errors.StaleEpoch
     if frame.edge == EVERY_EDGE and (hello.named or hello.held):
         raise errors.BadFrame("a HELLO for every edge names no channels")
     return hello
@@ -332,5 +359,5 @@ def _device_of(frame: Frame) -> str:
         return payloads.decode_device(frame.payload)
     try:
         return str(json.loads(frame.payload)["device"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise errors.BadFrame("a FETCH names its device") from None

@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from starlette.applications import Starlette
@@ -12,7 +13,14 @@ from starlette.routing import Route
 
 import browsergo
 from browsergo.core import tokens
-from browsergo.core.errors import BrowserGoError, BrowserUnavailable, DeviceNotFound, InvalidDeviceId, Unauthenticated
+from browsergo.core.errors import (
+    BrowserGoError,
+    BrowserUnavailable,
+    DeviceNotFound,
+    InvalidDeviceId,
+    ServiceUnavailable,
+    Unauthenticated,
+)
 from browsergo.core.ids import is_device_id
 from edge.clients import Clients
 from edge.core.admission import TICKET_SUBJECT, Admission, Knock, require_cdp
@@ -90,6 +98,8 @@ class Discovery:
         if path is None:
             raise DeviceNotFound(f"no such document; there are {', '.join(filter(None, _DOCUMENTS))}")
         status, body = await self._clients.fetch(device, path)
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:  # of its edge (no link yet) or its agent (too much to do)
+            raise ServiceUnavailable("the device cannot answer now; try again", retry_after_s=1)
         if status != 200:
             raise BrowserUnavailable(f"the device's browser answered with HTTP {status}")
         if path != "/json/protocol":

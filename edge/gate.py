@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 import structlog
 
 from browsergo.core import device_messages
-from browsergo.core.errors import BrowserGoError, DeviceNotFound, Draining, Unauthenticated
+from browsergo.core.channel.frames import MAX_LINK_MESSAGE_BYTES
+from browsergo.core.errors import BrowserGoError, Draining, NoSuchEndpoint, Unauthenticated
+from edge import control_socket, device_socket
 from edge.cdp_socket import CdpSocket
 from edge.clients import Clients
 from edge.config import EdgeConfig
@@ -20,13 +22,6 @@ from edge.devices import Devices
 from edge.link_socket import LinkSocket
 from edge.stubs import ControlStub, RegistryStub
 from edge.upgrade import Upgrade
-
-
-class NoSuchEndpoint(DeviceNotFound):
-    """Nothing is served at that path."""
-
-    code = "NO_SUCH_ENDPOINT"
-    default_message = "no WebSocket here; there are /v2/device, /v2/control and /v2/cdp/{deviceId}"
 
 
 @dataclass(slots=True)
@@ -89,12 +84,14 @@ class EdgeGate:
         elif endpoint.purpose is Purpose.DEVICE:
             require_device(grant)
             device = DeviceSocket(upgrade, grant, parts.devices, parts.registry, parts.config, self._log)
-            if upgrade.accept(device, _echoed(knock.subprotocols, device_messages.SUBPROTOCOL)):
+            ours = _echoed(knock.subprotocols, device_messages.SUBPROTOCOL)
+            if upgrade.accept(device, ours, max_message_bytes=device_socket.MESSAGE_BYTES):
                 device.start()
         else:
             require_control(grant, "control:read")
             operator = ControlSocket(upgrade, grant, parts.control, self._log)
-            if upgrade.accept(operator, _echoed(knock.subprotocols, control_protocol.SUBPROTOCOL)):
+            ours = _echoed(knock.subprotocols, control_protocol.SUBPROTOCOL)
+            if upgrade.accept(operator, ours, max_message_bytes=control_socket.MESSAGE_BYTES):
                 operator.start()
 
     def _link(self, upgrade: Upgrade, endpoint: Endpoint) -> None:
@@ -106,7 +103,7 @@ class EdgeGate:
         if len(session.links) >= self._parts.config.link_pool:
             raise Draining(f"the pool of this device is full ({self._parts.config.link_pool})")
         link = LinkSocket(self._parts.devices, self._parts.clients.bridge, session, upgrade)
-        if upgrade.accept(link, device_messages.LINK_SUBPROTOCOL):
+        if upgrade.accept(link, device_messages.LINK_SUBPROTOCOL, max_message_bytes=MAX_LINK_MESSAGE_BYTES):
             link.start()
 
 

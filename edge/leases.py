@@ -57,11 +57,11 @@ class Leases:
     async def renew(self) -> None:
         """One round: release what is gone, renew what is here, drop what is fenced."""
         self._devices.changed.clear()
-        here = {session.device: session for session in self._devices}
         for device, epoch in list(self._held.items()):
-            if device not in here:
+            if not self._devices.expects(device, epoch):  # asked anew each time: it may come back while others go
                 await self._registry.release(device, epoch)
                 del self._held[device]
+        here = {session.device: session for session in self._devices}
         self._held.update({device: session.epoch for device, session in here.items()})
         for batch in _batches([self._device(session) for session in here.values()]):
             for device in await self._registry.renew(batch):

@@ -21,6 +21,7 @@ from browsergo.chassis.config import ConfigError
 from edge.upgrade import Gate, Upgrade
 
 HEAD_BYTES = 32 << 10
+PIECE_BYTES = 4 << 10
 HEAD_TIMEOUT_S = 10.0
 BACKLOG = 1024
 
@@ -41,8 +42,19 @@ class EdgeHttp(H11Protocol):
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came; a head that has begun must end within the deadline, on every request of the connection."""
-        super().data_received(data)
+        """Bytes came; in small pieces, since h11 looks at the size of a head only when it is still incomplete."""
+        for start in range(0, len(data), PIECE_BYTES):
+            if self.transport.is_closing():
+                return
+            taken_over_by = self.transport.get_protocol()
+            if isinstance(taken_over_by, Upgrade):
+                taken_over_by.data_received(data[start:])
+                return
+            self._piece_received(data[start : start + PIECE_BYTES])
+
+    def _piece_received(self, piece: bytes) -> None:
+        """A head that has begun must end within the deadline, on every request of the connection."""
+        super().data_received(piece)
         if self.transport.get_protocol() is not self or self.conn.their_state is not h11.IDLE:
             self._head_arrived()
         elif self.conn.trailing_data[0]:
@@ -70,7 +82,7 @@ class EdgeHttp(H11Protocol):
         """Hand the connection over, with what came behind the head."""
         self._head_arrived()
         self.connections.discard(self)
-        head = [b"GET ", event.target, b" HTTP/1.1\r\n"]
+        head = [event.method.upper(), b" ", event.target, b" HTTP/", event.http_version, b"\r\n"]
         for name, value in event.headers:
             head += [name, b": ", value, b"\r\n"]
         upgrade = Upgrade(type(self).gate, self.server_state, self.max_message_bytes)

@@ -81,10 +81,17 @@ class Upgrade(WebSocketConnection):
         name = self._transport.get_extra_info("peername") if self._transport is not None else None
         return str(name[0]) if isinstance(name, tuple) else "local"
 
-    def accept(self, listener: Listener, subprotocol: str | None = None) -> bool:
-        """Answer 101 and hand over what follows. False: the request was no valid upgrade, and was refused."""
+    def accept(
+        self, listener: Listener, subprotocol: str | None = None, *, max_message_bytes: int | None = None
+    ) -> bool:
+        """Answer 101 and hand over what follows. False: the request was no valid upgrade, and was refused.
+
+        `max_message_bytes` is a narrower bound than the edge's own.
+        """
         self._decided = True
         self._chosen = subprotocol
+        if max_message_bytes is not None:
+            self._server.max_message_size = max_message_bytes
         response = self._server.accept(self.request)
         self._server.send_response(response)
         self._flush()
@@ -152,10 +159,11 @@ class Upgrade(WebSocketConnection):
             self._deciding.cancel()
 
     def shutdown(self) -> None:
-        """Uvicorn's word for: the server stops now."""
+        """Uvicorn's word for: the server stops now. A refusal that is on its way is not cut off."""
         if not self._decided:
             self.refuse(Draining())
-        self.close(1012, Draining().close_reason)
+        elif self.is_open:
+            self.close(1012, Draining().close_reason)
 
 
 def refusal(server: ServerProtocol, error: BrowserGoError) -> Response:

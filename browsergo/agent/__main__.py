@@ -18,10 +18,19 @@ from browsergo.agent.session import EdgeSession
 from browsergo.chassis.config import load_or_exit, refuse
 from browsergo.chassis.logs import configure_logs
 from browsergo.chassis.process import Stop, run
+from browsergo.chassis.websocket import HandshakeRefused
 from browsergo.core import semconv
 from browsergo.core.backoff import Backoff
 from browsergo.core.device_messages import Capabilities, Registration
-from browsergo.core.errors import BrowserGoError, BrowserUnavailable, DeviceGone, DeviceReplaced, DeviceRestarted
+from browsergo.core.errors import (
+    BrowserGoError,
+    BrowserUnavailable,
+    DeviceGone,
+    DeviceReplaced,
+    DeviceRestarted,
+    Forbidden,
+    Unauthenticated,
+)
 
 BUSY_RETRY_S = 0.5
 RETRY_CAP_S = 30.0
@@ -85,17 +94,21 @@ class Agent:
             for task in done:
                 task.result()
             self._log.error("browser ended")
-            device.end(DeviceRestarted("the device's browser ended"))
+            await self._part(device, DeviceRestarted("the device's browser ended"))
         except asyncio.CancelledError:
-            device.end(DeviceGone("the agent was stopped"))
-            if self._session is not None:
-                await self._session.leave("agent stopped")
+            await self._part(device, DeviceGone("the agent was stopped"))
             raise
         finally:
             for task in tasks:
                 task.cancel()
             device.cancel_work()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _part(self, device: Device, error: BrowserGoError) -> None:
+        """Tell the clients, then the edge: told first, it would no longer listen to the rest."""
+        await device.end(error)
+        if self._session is not None:
+            self._session.leave(error.message)
 
     async def _keep_registered(self, device: Device, version: Version) -> None:
         backoff = Backoff(0.2, RETRY_CAP_S)
@@ -107,23 +120,33 @@ class Agent:
             try:
                 await session.run(self._registration(device, version))
             except DeviceReplaced as error:
-                self._log.error("taken over", reason=error.message)
-                pause_s = TAKEN_OVER_PAUSE_S * (1 + random.random() / 2)
-            except BrowserGoError as error:
-                self._log.warning("edge lost", edge=url, reason=error.message)
-                turn += 1
-            if session.registered.is_set():
                 backoff.reset()
-                spread_s = BUSY_RETRY_S if device.channels else self._config.idle_retry_s
-                pause_s = pause_s or random.random() * spread_s
-            await asyncio.sleep(pause_s or backoff.next_delay_s(random.random()))
+                pause_s = TAKEN_OVER_PAUSE_S * (1 + random.random() / 2)
+                self._log.error("taken over", reason=error.message, retry_in_s=round(pause_s, 2))
+            except BrowserGoError as error:
+                turn += 1
+                pause_s = self._pause_s(session, device, backoff)
+                refused = isinstance(error, HandshakeRefused | Unauthenticated | Forbidden)
+                say = self._log.error if refused else self._log.warning
+                what = "refused by the edge" if refused else "edge lost"
+                say(what, edge=url, reason=error.message, retry_in_s=round(pause_s, 2))
+            await asyncio.sleep(pause_s)
+
+    def _pause_s(self, session: EdgeSession, device: Device, backoff: Backoff) -> float:
+        """How long to wait after a loss: little when clients wait, longer and longer when nobody lets us in."""
+        if not session.registered.is_set():
+            return backoff.next_delay_s(random.random())
+        backoff.reset()
+        return random.random() * (BUSY_RETRY_S if device.channels else self._config.idle_retry_s)
 
     def _token(self) -> str:
         try:
             return self._config.read_token()
         except OSError as error:
             self._log.error("token cannot be read", reason=error.strerror)
-            return ""
+        except ValueError as error:
+            self._log.error("token cannot be read", reason=str(error))
+        return ""
 
     def _registration(self, device: Device, version: Version) -> Registration:
         name, _, number = version.product.partition("/")

@@ -87,38 +87,45 @@ def chrome_argv(program: Path, profile: Path, *, headless: bool, as_root: bool) 
 class Chrome:
     """One running browser that this agent started, with a fresh profile."""
 
-    def __init__(self, process: asyncio.subprocess.Process, folders: tuple[Path, Path], port: int, path: str) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        folders: tuple[Path, Path],
+        stderr: "_Stderr",
+        port: int,
+        path: str,
+    ) -> None:
         self._process = process
         self._folders = folders
+        self._stderr = stderr
         self.port = port
         self.browser_path = path
-        self._drain = asyncio.create_task(_discard(process.stderr))
+        stderr.discard()
 
     @classmethod
     async def launch(cls, program: Path, state_dir: Path | None, *, headless: bool) -> "Chrome":
         """Start it and wait until it listens. Raises BrowserUnavailable with its last words."""
-        if state_dir is not None:
-            state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        profile = Path(tempfile.mkdtemp(prefix=PROFILE_PREFIX, dir=state_dir))
-        folders = (profile, _scratch_folder(profile))
-        argv = chrome_argv(program, profile, headless=headless, as_root=hasattr(os, "geteuid") and os.geteuid() == 0)
+        folders = _make_folders(state_dir)
+        argv = chrome_argv(program, folders[0], headless=headless, as_root=hasattr(os, "geteuid") and os.geteuid() == 0)
         process: asyncio.subprocess.Process | None = None
+        stderr = _Stderr()
         try:
             process = await asyncio.create_subprocess_exec(
                 *argv,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
+                stderr=stderr.writing,
                 start_new_session=True,
                 preexec_fn=_die_with_parent(os.getpid()),
-                env={**os.environ, "TMPDIR": str(folders[1])},
+                env=_environ(os.environ, folders[1]),
             )
             async with asyncio.timeout(START_TIMEOUT_S):
-                port, path = await _listening(process)
-            return cls(process, folders, port, path)
+                port, path = await _listening(process, await stderr.listen())
+            return cls(process, folders, stderr, port, path)
         except BaseException as error:
             if process is not None:
                 await _end(process)
+            stderr.close()
             _remove(folders)
             if isinstance(error, TimeoutError):
                 raise BrowserUnavailable(f"the browser did not listen within {START_TIMEOUT_S:g} s") from None
@@ -134,9 +141,68 @@ class Chrome:
         """End it and remove its profile."""
         try:
             await _end(self._process)
-            await self._drain
         finally:
+            self._stderr.close()
             _remove(self._folders)
+
+
+class _Stderr:
+    """What a process says on stderr, through a pipe of our own.
+
+    With asyncio's own pipe, `Process.wait` also waits until everybody has closed it: a process that the browser left in
+    another session would hide its end from us.
+    """
+
+    def __init__(self) -> None:
+        reading, self.writing = os.pipe()
+        self._pipe = os.fdopen(reading, "rb", buffering=0)
+        self._transport: asyncio.ReadTransport | None = None
+        self._discarding: asyncio.Task[None] | None = None
+        self._stream = asyncio.StreamReader()
+
+    async def listen(self) -> asyncio.StreamReader:
+        """The process has its end of the pipe: read ours."""
+        self._close_writing()
+        self._transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(self._stream), self._pipe
+        )
+        return self._stream
+
+    def discard(self) -> None:
+        """Read on, so that the process is never held up, and forget it."""
+        self._discarding = asyncio.create_task(_discard(self._stream))
+
+    def close(self) -> None:
+        """Stop reading, whoever still writes."""
+        self._close_writing()
+        if self._discarding is not None:
+            self._discarding.cancel()
+        if self._transport is not None:
+            self._transport.close()
+        else:
+            self._pipe.close()
+
+    def _close_writing(self) -> None:
+        if self.writing >= 0:
+            os.close(self.writing)
+            self.writing = -1
+
+
+def _environ(environ: Mapping[str, str], scratch: Path) -> dict[str, str]:
+    """What a browser sees of the environment: nothing of our settings, a token may be among them."""
+    kept = {name: value for name, value in environ.items() if not name.startswith("BROWSERGO_")}
+    return {**kept, "TMPDIR": str(scratch)}
+
+
+def _make_folders(state_dir: Path | None) -> tuple[Path, Path]:
+    """A fresh profile and a folder for temporary files. Raises BrowserUnavailable."""
+    try:
+        if state_dir is not None:
+            state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        profile = Path(tempfile.mkdtemp(prefix=PROFILE_PREFIX, dir=state_dir))
+        return profile, _scratch_folder(profile)
+    except OSError as error:
+        raise BrowserUnavailable(f"no room for the browser's profile: {error.strerror}: {error.filename}") from None
 
 
 def _scratch_folder(profile: Path) -> Path:
@@ -150,10 +216,9 @@ def _scratch_folder(profile: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix=PROFILE_PREFIX, dir=place if room else "/tmp"))  # noqa: S108  # private by mkdtemp, and short
 
 
-async def _listening(process: asyncio.subprocess.Process) -> tuple[int, str]:
-    assert process.stderr is not None
+async def _listening(process: asyncio.subprocess.Process, stderr: asyncio.StreamReader) -> tuple[int, str]:
     last = b""
-    while line := await process.stderr.readline():
+    while line := await stderr.readline():
         match = _LISTENING.search(line)
         if match is not None:
             return int(match[1]), match[2].decode()
@@ -162,22 +227,25 @@ async def _listening(process: asyncio.subprocess.Process) -> tuple[int, str]:
     raise BrowserUnavailable(f"the browser exited with {code}: {last.decode('utf-8', 'replace')[:200]}")
 
 
-async def _discard(stream: asyncio.StreamReader | None) -> None:
-    while stream is not None and await stream.read(65536):
+async def _discard(stream: asyncio.StreamReader) -> None:
+    while await stream.read(65536):
         pass
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """SIGTERM, then SIGKILL for its whole session: renderers and the crash handler live there too."""
-    if process.returncode is None:
-        process.terminate()
-        try:
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                await process.wait()
-        except TimeoutError:
-            pass
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    """SIGTERM, then SIGKILL for its whole session: renderers and the crash handler live there too.
+
+    SIGKILL comes also if this is cancelled while the process takes its time.
+    """
+    try:
+        if process.returncode is None:
+            process.terminate()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await process.wait()
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
 
 

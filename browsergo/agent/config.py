@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import ClassVar, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -34,8 +35,8 @@ class AgentConfig(ProcessConfig):
     @field_validator("edges")
     @classmethod
     def _edge_urls(cls, edges: list[str]) -> list[str]:
-        if not edges or not all(edge.startswith(("ws://", "wss://")) for edge in edges):
-            raise ValueError("edges are ws:// or wss:// URLs")
+        if not edges or not all(_is_address(edge, ("ws", "wss")) for edge in edges):
+            raise ValueError("edges are ws://host:port or wss://host:port; a token goes into --token-file")
         return [edge.rstrip("/") for edge in edges]
 
     @field_validator("device_id")
@@ -48,7 +49,7 @@ class AgentConfig(ProcessConfig):
     @field_validator("cdp")
     @classmethod
     def _cdp_url(cls, cdp: str | None) -> str | None:
-        if cdp is not None and not cdp.startswith("http://"):
+        if cdp is not None and not _is_address(cdp, ("http",)):
             raise ValueError("--cdp is the http://host:port of a browser started with --remote-debugging-port")
         return cdp
 
@@ -71,7 +72,24 @@ class AgentConfig(ProcessConfig):
         return dict(label.split("=", 1) for label in self.label)
 
     def read_token(self) -> str:
-        """The device token, read afresh at each connection so that it can be renewed; "" if there is none."""
-        if self.token_file is not None:
-            return self.token_file.read_text().strip()
-        return self.token.get_secret_value() if self.token is not None else ""
+        """The device token, read afresh at each connection so that it can be renewed; "" if there is none.
+
+        Raises OSError, and ValueError for a file that holds anything but one token.
+        """
+        if self.token_file is None:
+            return self.token.get_secret_value() if self.token is not None else ""
+        token = self.token_file.read_bytes().decode("ascii", "replace").strip()
+        if not all(" " < sign <= "~" for sign in token):
+            raise ValueError(f"{self.token_file} does not hold one token and nothing else")
+        return token
+
+
+def _is_address(url: str, schemes: tuple[str, ...]) -> bool:
+    """Whether it is SCHEME://HOST[:PORT][/PATH], without anything secret in it."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    extra = parts.query or parts.fragment or parts.username is not None
+    return parts.scheme in schemes and bool(parts.hostname) and not extra

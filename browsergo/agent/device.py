@@ -1,6 +1,7 @@
 """The shell around the device end: applies its effects to Chrome's sockets and to the links."""
 
 import asyncio
+import contextlib
 import json
 import random
 import time
@@ -26,6 +27,7 @@ from browsergo.core.channel.device_end import (
 from browsergo.core.channel.frames import Frame, Kind, chunked
 
 TICK_S = 0.5
+LEAVE_WITHIN_S = 0.8  # with the browser's own 4 s it stays below the 5 s that `browsergo up` gives a process
 SPANS_EVERY_S = 0.25
 MAX_FETCHES = 16
 
@@ -60,6 +62,7 @@ class Device:
         self._log = log
         self._sockets: dict[bytes, ChromeSocket] = {}
         self._links: dict[int, Link] = {}
+        self._no_links = asyncio.Event()
         self._link_numbers = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._fetches = 0
@@ -86,12 +89,15 @@ class Device:
 
         def closed(link: Link, code: int, reason: str) -> None:
             self._links.pop(link.number, None)
+            if not self._links:
+                self._no_links.set()
             self._apply(self._end.link_lost(link.number, time.monotonic()))
             if not on_closed.done():
                 on_closed.set_result(f"{code} {reason}".strip())
 
         link = Link(self._link_numbers, connection, self._from_link, closed)
         self._links[link.number] = link
+        self._no_links.clear()
         link.start()
         self._apply(self._end.link_up(link.number, time.monotonic()))
         return link
@@ -158,6 +164,7 @@ class Device:
                 self.spans.dispatched(effect.channel, effect.trace, self._arrived_ns, time.time_ns())
 
     def _hang_up(self, channel: bytes) -> None:
+        self.spans.forget(channel)
         socket = self._sockets.pop(channel, None)
         if socket is not None:
             socket.connection.close(1000)
@@ -223,12 +230,15 @@ class Device:
         while link is not None and (payload := self.spans.take()) is not None:
             link.push(Frame(Kind.SPANS, payload=payload))
 
-    def end(self, error: errors.BrowserGoError) -> None:
-        """End every channel and say so on the links."""
+    async def end(self, error: errors.BrowserGoError) -> None:
+        """End every channel and say so; returns when the edge has read it (its close frames), or takes too long."""
         self._apply(self._end.close_all(error))
         self._report_spans()
-        for link in list(self._links.values()):
-            link.flush_now()
+        self.close_links()
+        if self._links:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_WITHIN_S):
+                    await self._no_links.wait()
 
     def close_links(self) -> None:
         """Close the links; their frames are written first."""

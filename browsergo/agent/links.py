@@ -45,7 +45,8 @@ class Link:
             self._loop.call_soon(self._flush)
 
     def flush_now(self) -> None:
-        """Write what is queued before the connection is closed."""
+        """Hand all that is queued to the connection, however slow the edge is: it is about to be closed."""
+        self._writable = True
         self._flush()
 
     def close(self, code: int, reason: str) -> None:

@@ -105,8 +105,8 @@ class EdgeSession:
             self._device.close_links()
             connection.close(1000, "")
 
-    async def leave(self, reason: str) -> None:
-        """Say goodbye, so that the edge need not wait for silence."""
+    def leave(self, reason: str) -> None:
+        """Say goodbye, so that the edge need not wait for silence; only when it has read what the links had to say."""
         if self._control is not None:
             self._control.send(messages.DISCONNECT, {"reason": reason})
 

@@ -4,7 +4,7 @@ import random
 from collections import deque
 
 from browsergo.core import semconv
-from browsergo.core.channel.frames import Frame, Kind
+from browsergo.core.channel.frames import Flag, Frame, Kind
 from browsergo.core.tracing import SpanRecord, encode_records
 
 MAX_HELD = 20_000
@@ -20,6 +20,7 @@ class SpanRecorder:
         self._device = device
         self._held: deque[SpanRecord] = deque(maxlen=MAX_HELD)
         self._written: dict[bytes, int] = {}
+        self._told: dict[bytes, int] = {}  # channel -> the last message of it that has its spans
 
     def dispatched(self, channel: bytes, trace: bytes, arrived_ns: int, written_ns: int) -> None:
         """A command was written to the browser."""
@@ -31,15 +32,22 @@ class SpanRecorder:
         self._add(semconv.SPAN_AGENT_DISPATCH, trace, channel, semconv.DIRECTION_DOWN, arrived_ns, written_ns)
 
     def sent_up(self, frame: Frame, now_ns: int) -> None:
-        """A message of the browser was put on a link."""
-        if not self.enabled or frame.kind != Kind.MSG or frame.flags & 1:
+        """A message of the browser was put on a link; one that is replayed on a new path has its spans already."""
+        if not self.enabled or frame.kind != Kind.MSG or frame.flags & Flag.MORE:
             return
+        if frame.seq <= self._told.get(frame.channel, 0):
+            return
+        self._told[frame.channel] = frame.seq
         written_ns = self._written.pop(frame.trace, None)
         if written_ns is None:
             self._event(frame, now_ns)
             return
         self._add(semconv.SPAN_BROWSER, frame.trace, frame.channel, semconv.DIRECTION_UP, written_ns, frame.stamp)
         self._add(semconv.SPAN_AGENT_ANSWER, frame.trace, frame.channel, semconv.DIRECTION_UP, frame.stamp, now_ns)
+
+    def forget(self, channel: bytes) -> None:
+        """The channel is over."""
+        self._told.pop(channel, None)
 
     def take(self) -> bytes | None:
         """The payload of the next SPANS frame; None if there is nothing to report."""

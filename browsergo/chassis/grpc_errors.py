@@ -3,10 +3,12 @@
 An error travels as its gRPC status, its words, and an ErrorDetail in trailing metadata.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeVar, cast
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc import aio
 
 from browsergo.core import errors
@@ -41,8 +43,9 @@ def from_rpc(error: grpc.RpcError) -> errors.BrowserGoError:
     metadata = cast("aio.Metadata", error.trailing_metadata())  # the stubs say tuple
     raw = metadata.get(DETAIL_KEY)
     if isinstance(raw, bytes):
-        detail = types_pb2.ErrorDetail.FromString(raw)
-        return errors.from_code(detail.code, detail.message)
+        with contextlib.suppress(DecodeError):  # a detail that cannot be read is none: the status still says something
+            detail = types_pb2.ErrorDetail.FromString(raw)
+            return errors.from_code(detail.code, detail.message)
     cls = _FROM_STATUS.get(error.code())
     if cls is None:
         return errors.BrowserGoError(f"{error.code().name}: {error.details()}")

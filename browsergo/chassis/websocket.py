@@ -72,6 +72,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._keepalive: asyncio.TimerHandle | None = None
         self._failure: tuple[int, str] | None = None
         self._ended = False
+        self._reading_paused = False
         self.last_read = self._loop.time()
 
     # --- writing ---------------------------------------------------------------------------------
@@ -111,11 +112,14 @@ class WebSocketConnection(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Stop reading the socket: the peer feels it as TCP back-pressure."""
+        self._reading_paused = True
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Go on reading."""
+        if self._reading_paused:
+            self._reading_paused, self.last_read = False, self._loop.time()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
@@ -125,12 +129,16 @@ class WebSocketConnection(asyncio.Protocol):
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     def keep_alive(self, idle_s: float, dead_s: float) -> None:
-        """Ping after `idle_s` without a byte from the peer; cut after `dead_s` of silence."""
-        silent_s = self._loop.time() - self.last_read
+        """Ping after `idle_s` without a byte from the peer; cut after `dead_s` of silence.
+
+        While we do not read, the peer is not silent: we are deaf.
+        """
+        silent_s = 0.0 if self._reading_paused else self._loop.time() - self.last_read
         if self._ended:
             return
         if silent_s >= dead_s:
-            self._failure = (ABNORMAL, "the peer is silent")
+            if self.is_open:  # else the closing handshake has said already why it ends
+                self._failure = (ABNORMAL, "the peer is silent")
             self.abort()
             return
         if silent_s >= idle_s and self._sansio.state is State.OPEN:
@@ -299,14 +307,13 @@ class ClientConnection(WebSocketConnection):
 
     def listen(self, listener: Listener) -> None:
         """From here on messages go to `listener`."""
-        self._listener = listener
+        early, self._early = self._early, []
+        for payload, is_text in early:
+            listener.on_message(payload, is_text)
         if self._ended:
-            self._listener = None
             listener.on_closed(*self._outcome())
             return
-        for payload, is_text in self._early:
-            listener.on_message(payload, is_text)
-        self._early.clear()
+        self._listener = listener
         self.resume_reading()
 
     def _give(self, payload: bytes, is_text: bool) -> None:

@@ -10,7 +10,7 @@
     ├── ResourceError      a bound was reached
     │   ├── Overloaded, SlowConsumer, RateLimited
     └── BusinessError      understood, and refused
-        ├── DeviceNotFound, TargetNotFound, EdgeNotFound, BrowserUnavailable
+        ├── DeviceNotFound, TargetNotFound, EdgeNotFound, NoSuchEndpoint, BrowserUnavailable
         ├── InvalidArgument, InvalidDeviceId, DeviceConflict, DeviceReplaced
         └── Unauthenticated, TokenExpired, Forbidden, BadHost, BadOrigin
 
@@ -207,6 +207,13 @@ class TargetNotFound(BusinessError):
     grpc_status = "NOT_FOUND"
     http_status = 404
     default_message = "the browser has no such target"
+
+
+class NoSuchEndpoint(BusinessError):
+    code = "NO_SUCH_ENDPOINT"
+    grpc_status = "NOT_FOUND"
+    http_status = 404
+    default_message = "no WebSocket here; there are /v2/device, /v2/control and /v2/cdp/{deviceId}"
 
 
 class EdgeNotFound(BusinessError):

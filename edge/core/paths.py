@@ -8,6 +8,8 @@ gap (design/delivery.md, "Bindings").
 from collections.abc import Callable
 from typing import NamedTuple
 
+MAX_HOMES = 16_384  # of one device: far more channels than a browser bears
+
 
 class _Home(NamedTuple):
     link: int
@@ -23,8 +25,13 @@ class Paths:
         self._homes: dict[bytes, _Home] = {}
 
     def settle(self, channel: bytes, link: int, edge: int, router: str) -> None:
-        """A HELLO that names the channel, or its OPENED, goes out on this path: the channel lives there now."""
+        """A HELLO that names the channel, or its OPENED, goes out on this path: the channel lives there now.
+
+        A device that claims too many loses the path of the one it named first.
+        """
         self._homes[channel] = _Home(link, edge, router)
+        if len(self._homes) > MAX_HOMES:
+            del self._homes[next(iter(self._homes))]
 
     def home(self, channel: bytes, link: int) -> str | None:
         """The router for what `channel` says on `link`; None: it does not live there, the frame is dropped."""

@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
+from google.protobuf.message import DecodeError
 from grpc import aio
 
 import browsergo
@@ -40,6 +41,13 @@ class Trunk:
         return self.status
 
 
+class _Asked(NamedTuple):
+    """A command that an edge has not answered yet."""
+
+    trunk: Trunk
+    answer: "asyncio.Future[router_pb2.EdgeAnswer]"
+
+
 class TrunkServicer(trunk_pb2_grpc.TrunkServiceServicer):
     """TrunkService, and what the rest of the router needs of its trunks."""
 
@@ -48,8 +56,8 @@ class TrunkServicer(trunk_pb2_grpc.TrunkServiceServicer):
         self._telemetry = telemetry
         self._log = log
         self._draining = asyncio.Event()
-        self._answers: dict[int, asyncio.Future[router_pb2.EdgeAnswer]] = {}
-        self._asked = 0
+        self._asked: dict[int, _Asked] = {}
+        self._last_asked = 0
         self.switch: Switch[Trunk] = Switch()
 
     def drain(self) -> None:
@@ -71,6 +79,7 @@ class TrunkServicer(trunk_pb2_grpc.TrunkServiceServicer):
             await self._carry(trunk, requests, context)
         finally:
             trunk.outbox.discard()
+            self._give_up(trunk)
             self._forward(self.switch.disconnect(edge.boot, trunk), time.time_ns())
             self._log.info("trunk down", edge=edge.edge_id, boot=f"{edge.boot:016x}")
 
@@ -127,7 +136,7 @@ class TrunkServicer(trunk_pb2_grpc.TrunkServiceServicer):
         now_ns = time.time_ns()
         for frame in arrived:
             if frame.kind == Kind.ADMIN_ANSWER:
-                self._answered(frame)
+                self._answered(trunk, frame)
         onward = [frame for frame in arrived if frame.kind != Kind.ADMIN_ANSWER]
         return self._forward(self.switch.route(trunk.edge.boot, onward), now_ns)
 
@@ -163,28 +172,44 @@ class TrunkServicer(trunk_pb2_grpc.TrunkServiceServicer):
     # --- commands for edges ------------------------------------------------------------------------------
 
     async def command(self, request: router_pb2.CommandEdgeRequest) -> router_pb2.CommandEdgeResponse:
-        """Ask an edge over its trunk (ADMIN) and wait. Raises EdgeNotFound and what the edge answers."""
+        """Ask an edge over its trunk (ADMIN) and wait.
+
+        Raises EdgeNotFound, ServiceUnavailable (the trunk ended meanwhile), and what the edge answers.
+        """
         trunk = self.switch.trunk(request.edge.boot)
         if trunk is None:
             raise errors.EdgeNotFound(f"edge {request.edge.edge_id or request.edge.boot} has no trunk here")
-        self._asked += 1
-        number = self._asked
+        self._last_asked += 1
+        number = self._last_asked
         answer: asyncio.Future[router_pb2.EdgeAnswer] = asyncio.get_running_loop().create_future()
-        self._answers[number] = answer
+        self._asked[number] = _Asked(trunk, answer)
         try:
             frame = Frame(Kind.ADMIN, edge=request.edge.boot, seq=number, payload=request.SerializeToString())
             trunk.outbox.push(frame, time.time_ns())
             outcome = await answer
         finally:
-            del self._answers[number]
+            del self._asked[number]
         if outcome.WhichOneof("outcome") == "error":
             raise errors.from_code(outcome.error.code, outcome.error.message)
         return outcome.response
 
-    def _answered(self, frame: Frame) -> None:
-        answer = self._answers.get(frame.seq)
-        if answer is not None and not answer.done():
-            answer.set_result(router_pb2.EdgeAnswer.FromString(frame.payload))
+    def _answered(self, trunk: Trunk, frame: Frame) -> None:
+        """Only the edge that was asked can answer. Raises BadFrame."""
+        asked = self._asked.get(frame.seq)
+        if asked is None or asked.trunk is not trunk or asked.answer.done():
+            return
+        try:
+            asked.answer.set_result(router_pb2.EdgeAnswer.FromString(frame.payload))
+        except DecodeError:
+            raise errors.BadFrame("the answer to a command could not be read") from None
+
+    def _give_up(self, trunk: Trunk) -> None:
+        """No answer will come over this trunk any more."""
+        for asked in self._asked.values():
+            if asked.trunk is trunk and not asked.answer.done():
+                asked.answer.set_exception(
+                    errors.ServiceUnavailable("the trunk to the edge ended; the command may have been executed")
+                )
 
 
 def _switch_span(frame: Frame, span_id: bytes, since_ns: int, now_ns: int) -> SpanRecord:

@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Any, Self
 
 from websockets import Subprotocol
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 Message = dict[str, Any]
@@ -58,6 +59,15 @@ class RawClient:
             messages.append(self.receive(deadline - monotonic()))
             answers += "id" in messages[-1]
         return messages
+
+    def receive_rest(self, timeout_s: float = TIMEOUT_S) -> list[Message]:
+        """All messages until the other side closes."""
+        messages = []
+        try:
+            while True:
+                messages.append(self.receive(timeout_s))
+        except ConnectionClosed:
+            return messages
 
     def call(
         self, method: str, params: Message | None = None, session: str = "", timeout_s: float = TIMEOUT_S

@@ -61,6 +61,11 @@ class Part:
         """Send a signal."""
         self._process.send_signal(number)
 
+    def ended(self) -> int:
+        """Wait for its end, which somebody else has seen to: its exit code."""
+        self._process.wait(STOP_TIMEOUT_S)
+        return self.end()
+
     def end(self) -> int:
         """SIGTERM and wait: its exit code. SIGKILL if it takes too long."""
         if self._process.poll() is None:
@@ -118,7 +123,8 @@ class Parts:
 
     def router(self, router_id: str = "router-1", environment: Environment | None = None) -> Part:
         """One more router; edges and control started later know it."""
-        self._routers.append(self._address(router_id))
+        if self._address(router_id) not in self._routers:
+            self._routers.append(self._address(router_id))
         argv = ["--listen", self._address(router_id), "--instance-id", router_id]
         return self._start(router_id, ["services.router", *argv], environment)
 
@@ -136,21 +142,35 @@ class Parts:
         argv += ["--drain-s", "1"]
         return self._start(edge_id, ["edge", *argv], environment, (listening.fileno(),))
 
-    def agent(self, device_id: str, edges: list[str], cdp: str, environment: Environment | None = None) -> Part:
-        """An agent beside the browser at `cdp` (http://host:port), dialling these edges in this order.
+    def agent(
+        self,
+        device_id: str,
+        edges: list[str],
+        cdp: str | None,
+        environment: Environment | None = None,
+        dial: list[str] | None = None,
+    ) -> Part:
+        """An agent beside the browser at `cdp` (http://host:port; None: it starts one), dialling edges in this order.
 
-        Returns when the first of its edges can answer for the device.
+        `dial` are URLs that lead there by another way (a proxy). Returns when the first of its edges can answer for
+        the device.
         """
         token_path = self._folder / f"{device_id}.token"
         token_path.write_text(self.token(f"device:{device_id}"))
         token_path.chmod(0o600)
-        argv = ["--device-id", device_id, "--token-file", str(token_path), "--cdp", cdp]
+        argv = ["--device-id", device_id, "--token-file", str(token_path), *(("--cdp", cdp) if cdp else ())]
         argv += ["--state-dir", str(self._folder / f"agent-{device_id}")]
-        for edge_id in edges:
-            argv += ["--edges", self.edge_url(edge_id)]
+        for url in dial or map(self.edge_url, edges):
+            argv += ["--edges", url]
         part = self._start(f"agent-{device_id}", ["browsergo.agent", *argv], environment)
         self._wait_for_device(edges[0], device_id, part)
         return part
+
+    def kill(self, part: Part) -> None:
+        """SIGKILL it; the same may be started again."""
+        part.send(signal.SIGKILL)
+        assert part.ended() == -signal.SIGKILL
+        self._parts.remove(part)
 
     def edge_url(self, edge_id: str) -> str:
         """Where an edge listens: ws://host:port."""

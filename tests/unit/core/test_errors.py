@@ -27,7 +27,8 @@ def leaves(cls: type[BrowserGoError]) -> list[type[BrowserGoError]]:
 
 
 def test_every_error_that_is_raised_has_a_code_of_its_own() -> None:
-    found = leaves(BrowserGoError)
+    # HandshakeRefused (chassis) is told to nobody: it never leaves the agent that dialed.
+    found = [cls for cls in leaves(BrowserGoError) if cls.__module__ == BrowserGoError.__module__]
     assert len({cls.code for cls in found}) == len(found)
     assert all(BY_CODE[cls.code] is cls for cls in found)
 

@@ -1,66 +1,73 @@
-"""The paths of a device's channels: one at a time, and nobody hops."""
+"""Where the channels of a device live: one path at a time, and nothing hops."""
 
+from edge.core import paths
 from edge.core.paths import Paths
 
-CHANNEL, OTHER = b"c" * 16, b"o" * 16
-EDGE, LINK = 7, 3
+A, B = b"\xff" * 15 + b"a", b"\xff" * 15 + b"b"
+EDGE, OTHER = 11, 22
 
 
-def settled(router: str = "r1") -> Paths:
-    paths = Paths()
-    paths.routes[EDGE] = router
-    paths.settle(CHANNEL, LINK, EDGE, router)
-    return paths
+def settled() -> Paths:
+    """A lives on link 1 over r1 at EDGE, B on link 2 over r2 at OTHER."""
+    found = Paths()
+    found.routes.update({EDGE: "r1", OTHER: "r2"})
+    found.settle(A, 1, EDGE, "r1")
+    found.settle(B, 2, OTHER, "r2")
+    return found
 
 
-def test_a_channel_speaks_where_it_was_settled_and_nowhere_else() -> None:
-    paths = settled()
-    assert paths.home(CHANNEL, LINK) == "r1"
-    assert paths.home(CHANNEL, LINK + 1) is None
-    assert paths.home(OTHER, LINK) is None
+def test_a_channel_speaks_only_on_its_link_and_over_its_router() -> None:
+    found = settled()
+    assert (found.home(A, 1), found.home(A, 2), found.home(B, 2)) == ("r1", None, "r2")
+    found.routes[EDGE] = "r2"  # the client end announced itself elsewhere: the old path is not moved
+    assert found.home(A, 1) == "r1"
+    found.settle(A, 2, EDGE, "r2")
+    assert (found.home(A, 1), found.home(A, 2)) == (None, "r2")
 
 
-def test_frames_of_a_lost_router_do_not_hop_to_the_next_one() -> None:
-    paths = settled()
-    assert paths.router_lost("r1", "r2") == [EDGE]
-    assert paths.home(CHANNEL, LINK) is None
-    assert paths.routes[EDGE] == "r2"
-    paths.settle(CHANNEL, LINK, EDGE, "r2")
-    assert paths.home(CHANNEL, LINK) == "r2"
+def test_a_channel_that_is_over_or_was_never_named_lives_nowhere() -> None:
+    found = settled()
+    found.leave(A)
+    found.leave(A)
+    assert found.home(A, 1) is None
+    assert found.home(bytes(16), 1) is None
 
 
-def test_a_client_edge_waits_for_a_router_while_none_is_up() -> None:
-    paths = settled()
-    assert paths.router_lost("r1", None) == []
-    assert paths.router_up("r2") == [EDGE]
-    assert paths.router_up("r3") == []
+def test_a_lost_link_takes_its_channels_and_every_known_edge_is_told_through_its_own_router() -> None:
+    found = settled()
+    found.routes[33] = ""  # nobody can be told there
+    assert found.link_lost(1) == {EDGE: "r1", OTHER: "r2"}
+    assert (found.home(A, 1), found.home(B, 2)) == (None, "r2")
 
 
-def test_a_channel_that_came_by_hello_alone_moves_too() -> None:
-    paths = Paths()
-    paths.settle(CHANNEL, LINK, EDGE, "r1")
-    assert paths.router_lost("r1", "r2") == [EDGE]
+def test_a_lost_router_takes_its_channels_and_their_edges_move_to_another() -> None:
+    found = settled()
+    assert found.router_lost("r1", "r2") == [EDGE]
+    assert found.routes == {EDGE: "r2", OTHER: "r2"}
+    assert (found.home(A, 1), found.home(B, 2)) == (None, "r2")
 
 
-def test_a_lost_link_takes_its_channels_along_and_their_edges_are_told() -> None:
-    paths = Paths()
-    paths.settle(CHANNEL, LINK, EDGE, "r1")
-    paths.settle(OTHER, LINK + 1, EDGE + 1, "r1")
-    assert paths.link_lost(LINK) == {EDGE: "r1"}
-    assert paths.home(CHANNEL, LINK) is None
-    assert paths.home(OTHER, LINK + 1) == "r1"
+def test_without_another_router_they_wait_for_the_next() -> None:
+    found = settled()
+    assert found.router_lost("r1", None) == []
+    assert found.router_lost("r2", None) == []
+    assert sorted(found.router_up("r3")) == [EDGE, OTHER]
+    assert found.routes == {EDGE: "r3", OTHER: "r3"}
+    assert found.router_up("r1") == []
 
 
-def test_an_unreachable_client_edge_is_asked_about_once() -> None:
-    paths = settled()
-    assert paths.edge_lost(EDGE)
-    assert paths.home(CHANNEL, LINK) is None
-    paths.settle(CHANNEL, LINK, EDGE, "r1")  # the HELLO that answers, on its way to nobody
-    assert not paths.edge_lost(EDGE)
+def test_a_lost_edge_is_forgotten_once() -> None:
+    found = settled()
+    assert found.edge_lost(EDGE)
+    assert not found.edge_lost(EDGE)
+    assert (found.home(A, 1), found.home(B, 2)) == (None, "r2")
+    assert EDGE not in found.link_lost(2)
 
 
-def test_a_channel_that_is_over_has_no_path() -> None:
-    paths = settled()
-    paths.leave(CHANNEL)
-    paths.leave(CHANNEL)
-    assert paths.home(CHANNEL, LINK) is None
+def test_a_device_that_claims_too_many_channels_loses_the_first() -> None:
+    found = settled()
+    for number in range(paths.MAX_HOMES - 1):
+        found.settle(number.to_bytes(16), 3, EDGE, "r1")
+    assert found.home(A, 1) is None
+    assert found.home(B, 2) == "r2"
+    assert found.home((paths.MAX_HOMES - 2).to_bytes(16), 3) == "r1"

@@ -1,0 +1,134 @@
+"""How tests break a stack: who is who among its processes, how to kill one, and how to see that all is well again."""
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from typing import Any
+
+from tests.e2e.raw_control import RawOperator
+from tests.fakes.processes import PROC, ProcessId, command_line, descendants
+from tests.fakes.stack import Stack
+
+PATIENCE_S = 25.0
+POLL_S = 0.05
+
+REGISTRY = "-m services.registry"
+ROUTER = "-m services.router"
+CONTROL = "-m services.control"
+AGENT = "-m browsergo.agent"
+VERSION = "/v2/cdp/local/json/version"
+
+
+def until(is_so: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> float:
+    """Poll (what happens between other processes gives this one no event); how long it took, in seconds."""
+    began = time.monotonic()
+    while not is_so():
+        assert time.monotonic() - began < timeout_s, f"not within {timeout_s} s: {what}"
+        time.sleep(POLL_S)
+    return time.monotonic() - began
+
+
+def process(stack: Stack, words: str) -> ProcessId:
+    """The process of the stack whose command line holds `words`; waits while it is being started again."""
+    return _appearing(stack.children, lambda line: words in line, words)
+
+
+def browser_process(stack: Stack) -> ProcessId:
+    """The main process of the local browser."""
+    agent = process(stack, AGENT)
+
+    def below() -> dict[ProcessId, str]:
+        return {child: command_line(child.pid) for child in descendants(agent.pid)}
+
+    return _appearing(below, lambda line: "--user-data-dir=" in line and "--type=" not in line, "a browser")
+
+
+def _appearing(lines: Callable[[], dict[ProcessId, str]], fits: Callable[[str], bool], what: str) -> ProcessId:
+    found: list[ProcessId] = []
+
+    def appeared() -> bool:
+        found[:] = [process for process, line in lines().items() if fits(line)]
+        return bool(found)
+
+    until(appeared, what)
+    return found[0]
+
+
+def kill(victim: ProcessId) -> None:
+    """SIGKILL, and wait for its end."""
+    descriptor = os.pidfd_open(victim.pid)
+    try:
+        os.kill(victim.pid, signal.SIGKILL)
+        ended, _, _ = select.select([descriptor], [], [], 10)
+        assert ended, f"pid {victim.pid} survives SIGKILL"
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def stopped(victim: ProcessId) -> Iterator[None]:
+    """SIGSTOP for as long as the context lasts: it is there and says nothing."""
+    os.kill(victim.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(victim.pid, signal.SIGCONT)
+
+
+def _answers(stack: Stack, path: str) -> bool:
+    """Whether a GET at the public edge is answered with 200."""
+    connection = HTTPConnection(*stack.address, timeout=5)
+    try:
+        bearer = {"Authorization": f"Bearer {stack.urls.tokens['client']}"}
+        connection.request("GET", path, headers=bearer)
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def local_device(stack: Stack) -> dict[str, Any] | None:
+    """The device `local` as an operator sees it; None while it is away, or the registry is."""
+    with RawOperator.with_token(stack.urls.control_ws, stack.urls.tokens["control"]) as operator:
+        answer = operator.command("listDevices")["data"]
+    return next((device for device in answer.get("result", []) if device["deviceId"] == "local"), None)
+
+
+def wait_whole(stack: Stack) -> dict[str, Any]:
+    """Wait until everything serves and the local device is there and answers: the device."""
+    found: list[dict[str, Any]] = []
+
+    def whole() -> bool:
+        device = local_device(stack) if _answers(stack, "/readyz") and _answers(stack, VERSION) else None
+        found[:] = [device] if device is not None and device["state"] == "ACTIVE" else []
+        return bool(found)
+
+    until(whole, "the stack is whole again")
+    return found[0]
+
+
+def bring_device_to(stack: Stack, edge_id: str) -> dict[str, Any]:
+    """Have the local device on this edge: an agent that is let go of dials the next one of its edges."""
+    while (device := wait_whole(stack))["edge"] != edge_id:
+        with RawOperator.with_token(stack.urls.control_ws, stack.urls.tokens["control"]) as operator:
+            operator.command("disconnectDevice", {"deviceId": "local"})
+        until(lambda before=device: _newer(stack, before["epoch"]), "the device registers again")  # type: ignore[misc]
+    return device
+
+
+def _newer(stack: Stack, epoch: int) -> bool:
+    device = local_device(stack)
+    return device is not None and device["epoch"] > epoch
+
+
+def resident_mib(pid: int) -> float:
+    """The resident memory of a process."""
+    for line in (PROC / str(pid) / "status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError(f"pid {pid} says nothing of its memory")

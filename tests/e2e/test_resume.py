@@ -1,0 +1,425 @@
+"""What dies meanwhile is a pause for clients that live on; what cannot be saved is said once, and truthfully.
+
+The browser of most of these tests is a fake that counts, so that "executed at most once" is observed and not inferred.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from tests.e2e import faults
+from tests.e2e.raw_cdp import Message, RawClient
+from tests.e2e.steady_client import SteadyClient, counting, evaluating
+from tests.fakes.browser import FakeBrowser
+from tests.fakes.parts import Part, Parts
+from tests.fakes.stack import Stack
+from tests.fakes.tcp_proxy import TcpProxy
+
+LATENCY_S = 0.002
+# Leases are renewed so rarely that no test can be saved by it.
+ENVIRONMENT = {"BROWSERGO_AGENT_IDLE_RETRY_S": "0.5", "BROWSERGO_EDGE_LEASE_RENEWAL_S": "40"}
+RESTART_PAUSE_S = 10.0  # a Python process starts on a loaded machine, trunks and links come back
+RECONNECT_PAUSE_S = 5.0
+NO_PAUSE_S = 1.0
+DEVICE_LOST, SLOW_CONSUMER, NO_CLOSE_FRAME = 4001, 4003, 1006
+EDGES = ("--edge-id edge-1", "--edge-id edge-2")
+RELAY_ERROR = -32000
+
+
+@pytest.fixture(scope="module")
+def counting_browser() -> Iterator[FakeBrowser]:
+    """The browser that counts."""
+    with FakeBrowser(LATENCY_S) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory: pytest.TempPathFactory, counting_browser: FakeBrowser) -> Iterator[Stack]:
+    """A supervised stack in front of it; each test waits until what the one before broke is whole again."""
+    with Stack(tmp_path_factory.mktemp("counted"), ENVIRONMENT, ("--cdp", counting_browser.url)) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def relay_to_break(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A supervised stack with a browser of its own."""
+    with Stack(tmp_path_factory.mktemp("broken"), ENVIRONMENT) as stack:
+        yield stack
+
+
+def say(text: str) -> None:
+    """For the report of a run (pytest -rP, -s)."""
+    print(text, flush=True)
+
+
+def drive_through(
+    stack: Stack, browser: FakeBrowser, name: str, break_it: Callable[[], object], most_s: float
+) -> float:
+    """Two clients keep commands in flight while `break_it` happens: all of it must come, once, in order.
+
+    Returns their longest pause, in seconds, which may not exceed `most_s`.
+    """
+    with ExitStack() as opened:
+        clients = [
+            opened.enter_context(SteadyClient(stack.urls.client_ws, counting(f"{name}-{side}"))) for side in "ab"
+        ]
+        for client in clients:
+            client.more(60)
+        began_s = time.monotonic()
+        break_it()
+        for client in clients:
+            client.more(300)
+    for client in clients:
+        client.check_complete()
+    for side, client in zip("ab", clients, strict=True):
+        counts = {browser.executions[f"{name}-{side}:{number}"] for number in range(1, client.sent + 1)}
+        assert counts == {1}, f"executed {counts} times"
+    pause_s = max(client.longest_pause_s(began_s) for client in clients)
+    say(f"{name}: a pause of {pause_s * 1000:.0f} ms; {sum(client.sent for client in clients)} commands")
+    assert pause_s < most_s
+    return pause_s
+
+
+def test_a_killed_router_is_a_pause(counted: Stack, counting_browser: FakeBrowser) -> None:
+    faults.bring_device_to(counted, "edge-2")
+    router = faults.process(counted, faults.ROUTER)
+    drive_through(counted, counting_browser, "router", lambda: faults.kill(router), RESTART_PAUSE_S)
+
+
+def test_a_killed_device_edge_is_a_pause(counted: Stack, counting_browser: FakeBrowser) -> None:
+    before = faults.bring_device_to(counted, "edge-2")
+    edge = faults.process(counted, "--edge-id edge-2")
+    drive_through(counted, counting_browser, "device edge", lambda: faults.kill(edge), RECONNECT_PAUSE_S)
+    after = faults.wait_whole(counted)
+    assert after["edge"] == "edge-1"
+    assert after["epoch"] > before["epoch"]
+    assert after["deviceInfo"]["bootId"] == before["deviceInfo"]["bootId"]
+
+
+@pytest.mark.parametrize("words", [faults.REGISTRY, faults.CONTROL])
+def test_a_killed_registry_or_control_is_nothing(counted: Stack, counting_browser: FakeBrowser, words: str) -> None:
+    before = faults.bring_device_to(counted, "edge-2")
+    victim = faults.process(counted, words)
+    drive_through(counted, counting_browser, words, lambda: faults.kill(victim), NO_PAUSE_S)
+    after = faults.wait_whole(counted)
+    assert (after["edge"], after["epoch"]) == ("edge-2", before["epoch"])
+
+
+def test_epochs_rise_over_a_restart_of_the_registry(counted: Stack) -> None:
+    before = faults.bring_device_to(counted, "edge-2")
+    faults.kill(faults.process(counted, faults.REGISTRY))
+    faults.wait_whole(counted)
+    after = faults.bring_device_to(counted, "edge-1")
+    assert after["epoch"] > before["epoch"]
+
+
+def test_two_faults_at_once_are_one_pause(counted: Stack, counting_browser: FakeBrowser) -> None:
+    faults.bring_device_to(counted, "edge-2")
+    victims = [faults.process(counted, words) for words in (faults.ROUTER, "--edge-id edge-2", faults.REGISTRY)]
+
+    def break_it() -> None:
+        for victim in victims:
+            faults.kill(victim)
+
+    drive_through(counted, counting_browser, "router, device edge and registry", break_it, 2 * RESTART_PAUSE_S)
+
+
+def start_services(parts: Parts, routers: list[str]) -> dict[str, Part]:
+    """Everything but agents; the routers by name."""
+    parts.registry()
+    started = {name: parts.router(name) for name in routers}
+    parts.control()
+    for edge_id in ("edge-1", "edge-2"):
+        parts.edge(edge_id)
+    return started
+
+
+def test_with_two_routers_the_other_one_goes_on(tmp_path: Path, counting_browser: FakeBrowser) -> None:
+    with Parts(tmp_path, ENVIRONMENT) as parts:
+        routers = start_services(parts, ["router-1", "router-2"])
+        parts.agent("laptop", ["edge-2"], counting_browser.url)
+        with SteadyClient(parts.client_ws("edge-1", "laptop"), counting("routers")) as client:
+            for name in ("router-1", "router-2"):
+                client.more(60)
+                began_s = time.monotonic()
+                parts.kill(routers[name])
+                client.more(200)
+                say(f"{name} of two: a pause of {client.longest_pause_s(began_s) * 1000:.0f} ms")
+                assert client.longest_pause_s(began_s) < RECONNECT_PAUSE_S
+                back = parts.router(name)
+                faults.until(lambda back=back: back.text.count('"trunk up"') == 2, "both edges are on it")  # type: ignore[misc]
+        client.check_complete()
+        assert {counting_browser.executions[f"routers:{number}"] for number in range(1, client.sent + 1)} == {1}
+
+
+def test_connections_that_are_cut_are_a_pause(tmp_path: Path, counting_browser: FakeBrowser) -> None:
+    with ExitStack() as opened:
+        parts = opened.enter_context(Parts(tmp_path, ENVIRONMENT))
+        start_services(parts, ["router-1"])
+        host, _, port = parts.edge_url("edge-2").removeprefix("ws://").partition(":")
+        proxy = opened.enter_context(TcpProxy((host, int(port))))
+        url = f"ws://127.0.0.1:{proxy.port}"
+        parts.agent("laptop", ["edge-2"], counting_browser.url, dial=[url])
+        client = opened.enter_context(SteadyClient(parts.client_ws("edge-1", "laptop"), counting("cut")))
+        pauses = []
+        for _ in range(3):
+            client.more(60)
+            began_s = time.monotonic()
+            assert proxy.cut() == 3, "a control connection and a pool of two"
+            client.more(300)
+            pauses.append(client.longest_pause_s(began_s))
+        client.finish()
+        client.check_complete()
+        assert {counting_browser.executions[f"cut:{number}"] for number in range(1, client.sent + 1)} == {1}
+        say(f"cut connections: pauses of {', '.join(f'{pause_s * 1000:.0f} ms' for pause_s in pauses)}")
+        assert max(pauses) < RECONNECT_PAUSE_S
+
+
+@pytest.mark.chrome
+def test_a_real_browser_executes_each_command_once_whatever_dies(relay_to_break: Stack) -> None:
+    faults.bring_device_to(relay_to_break, "edge-2")
+    with SteadyClient(relay_to_break.urls.client_ws, evaluating()) as client:
+        for words in (faults.ROUTER, "--edge-id edge-2", faults.REGISTRY):
+            client.more(60)
+            began_s = time.monotonic()
+            faults.kill(faults.process(relay_to_break, words))
+            client.more(300)
+            say(f"real browser, {words}: a pause of {client.longest_pause_s(began_s) * 1000:.0f} ms")
+        client.finish(lambda raw, session: raw.evaluate("executed", session))
+    client.check_complete()
+    assert client.last_word == list(range(1, client.sent + 1))
+
+
+# --- what cannot be saved ----------------------------------------------------------------------------------
+
+
+class Ending:
+    """What a client was told while its device went: all messages since, and the close."""
+
+    def __init__(self, client: RawClient, first_id: int, messages: list[Message], sent: list[int]) -> None:
+        self.messages, self.sent = messages, sent
+        self.code, self.reason = client.socket.close_code, client.socket.close_reason or ""
+        self.answers = [message for message in messages if "id" in message and message["id"] >= first_id]
+        self.errors = [message for message in self.answers if "error" in message]
+        self.detached = [message for message in messages if message.get("method") == "Target.detachedFromTarget"]
+
+    def executed(self, message: Message) -> str:
+        """The `executed=` of a relay error, whose form is checked."""
+        error = message["error"]
+        assert error["code"] == RELAY_ERROR
+        assert error["message"].startswith("Browser-Go: ")
+        found = re.fullmatch(
+            r"reason=[A-Z_]+ executed=(no|unknown) retry=(safe|unsafe) device=\S+ trace=[0-9a-f]{32}", error["data"]
+        )
+        assert found is not None, error
+        assert (found[1] == "no") == (found[2] == "safe")
+        return found[1]
+
+    def check(self, session: str) -> None:
+        """All answered once, errors in send order and last, `no` only after the last `unknown`, then detached."""
+        assert sorted(message["id"] for message in self.answers) == self.sent
+        ids = [message["id"] for message in self.errors]
+        assert ids == sorted(ids)
+        words = [self.executed(message) for message in self.errors]
+        assert words == sorted(words, reverse=True), "what was not written came after what was"
+        assert all(message["sessionId"] == session for message in self.errors)
+        assert self.messages[-1 - len(self.errors) :] == [*self.errors, *self.detached]
+        assert [message["params"]["sessionId"] for message in self.detached] == [session]
+        assert self.code == DEVICE_LOST, self.reason
+        assert self.reason
+
+
+def talk_to_the_end(
+    client: RawClient, first_id: int, say_next: Callable[[int], None], break_it: Callable[[], object]
+) -> Ending:
+    """A command that hangs was sent as `first_id`; send on, every 20 ms, while `break_it` happens, until the close."""
+    sent, messages, ended = [first_id], list[Message](), threading.Event()
+
+    def listen() -> None:
+        messages.extend(client.receive_rest())
+        ended.set()
+
+    listening = threading.Thread(target=listen)
+    listening.start()
+    number = first_id
+    while not ended.wait(0.02):
+        number += 1
+        if number == first_id + 20:
+            break_it()
+        try:
+            say_next(number)
+        except ConnectionClosed:
+            break  # what was not sent is owed no answer
+        sent.append(number)
+    listening.join(faults.PATIENCE_S)
+    assert ended.is_set(), f"never closed; {messages[-3:]}"
+    answered = {message.get("id") for message in messages}
+    # The last one may have been written into a connection that was closing.
+    return Ending(client, first_id, messages, sent if sent[-1] in answered else sent[:-1])
+
+
+def test_a_killed_agent_ends_its_channels_truthfully(counted: Stack, counting_browser: FakeBrowser) -> None:
+    faults.wait_whole(counted)
+    agent = faults.process(counted, faults.AGENT)
+    with RawClient(counted.urls.client_ws) as client:
+        session: str = client.call("Target.attachToTarget")["sessionId"]
+        client.send(100, "Fake.never", {"key": "mortal:100"}, session)
+        began_s = time.monotonic()
+        ending = talk_to_the_end(
+            client,
+            100,
+            lambda number: client.send(number, "Fake.count", {"key": f"mortal:{number}"}, session),
+            lambda: faults.kill(agent),
+        )
+        say(f"killed agent: its clients know after {time.monotonic() - began_s - 20 * 0.02:.1f} s")
+    ending.check(session)
+    assert "DEVICE_RESTARTED" in ending.reason
+    words = {message["id"]: ending.executed(message) for message in ending.errors}
+    assert words[100] == "unknown"
+    assert "no" in words.values()
+    faults.wait_whole(counted)
+    for number in ending.sent:
+        times = counting_browser.executions[f"mortal:{number}"]
+        assert times == {"no": 0, "unknown": min(times, 1)}.get(words.get(number, ""), 1), (
+            f"{number}: {words.get(number)}"
+        )
+    with RawClient(counted.urls.client_ws) as client:
+        assert client.call("Browser.getVersion")["product"] == "Fake/1.0"
+
+
+@pytest.mark.chrome
+def test_a_killed_browser_ends_its_channels_truthfully_and_another_one_takes_its_place(relay_to_break: Stack) -> None:
+    faults.wait_whole(relay_to_break)
+    browser = faults.browser_process(relay_to_break)
+    with RawClient(relay_to_break.urls.client_ws) as client:
+        session = client.open_page()
+        hang = {"expression": "new Promise(() => 0)", "awaitPromise": True}
+        client.send(100, "Runtime.evaluate", hang, session)
+        ending = talk_to_the_end(
+            client,
+            100,
+            lambda number: client.send(number, "Runtime.evaluate", {"expression": str(number)}, session),
+            lambda: faults.kill(browser),
+        )
+    ending.check(session)
+    assert ending.executed(ending.errors[0]) == "unknown"
+    began_s = time.monotonic()
+    faults.wait_whole(relay_to_break)
+    assert faults.browser_process(relay_to_break) != browser
+    with RawClient(relay_to_break.urls.client_ws) as client:
+        assert client.evaluate("6 * 7", client.open_page()) == 42
+    say(f"killed browser: the next one serves after {time.monotonic() - began_s:.1f} s")
+
+
+def test_a_device_that_does_not_come_back_is_given_up_after_the_window(
+    tmp_path: Path, counting_browser: FakeBrowser
+) -> None:
+    window_s = 2.0
+    with Parts(tmp_path, ENVIRONMENT | {"BROWSERGO_EDGE_RESUME_WINDOW_S": str(window_s)}) as parts:
+        start_services(parts, ["router-1"])
+        agent = parts.agent("laptop", ["edge-2"], counting_browser.url)
+        with RawClient(parts.client_ws("edge-1", "laptop")) as client:
+            client.send(100, "Fake.never", {"key": "given up"})
+            client.call("Fake.count", {"key": "before"})
+            parts.kill(agent)
+            began_s = time.monotonic()
+            [answer] = client.receive_answers(1)
+            waited_s = time.monotonic() - began_s
+            assert "reason=DEVICE_LOST executed=unknown" in answer["error"]["data"]
+            with pytest.raises(ConnectionClosed):
+                client.receive()
+            assert client.socket.close_code == DEVICE_LOST
+        assert window_s - 0.1 <= waited_s < window_s + 2
+        assert counting_browser.executions["given up"] == 1
+
+
+def test_a_killed_client_edge_is_a_broken_connection_and_nothing_runs_twice(
+    counted: Stack, counting_browser: FakeBrowser
+) -> None:
+    faults.bring_device_to(counted, "edge-2")
+    with RawClient(counted.urls.client_ws) as client:
+        for number in range(1, 201):
+            client.send(number, "Fake.count", {"key": f"orphan:{number}"})
+        client.receive_answers(20)
+        faults.kill(faults.process(counted, "--edge-id edge-1"))
+        with pytest.raises(ConnectionClosed):
+            client.receive_answers(200)
+        assert client.socket.close_code == NO_CLOSE_FRAME
+    device = faults.wait_whole(counted)
+    assert device["edge"] == "edge-2"
+    with RawClient(counted.urls.client_ws) as client:
+        client.call("Fake.count", {"key": "orphan:after"})
+    assert {counting_browser.executions[f"orphan:{number}"] for number in range(1, 201)} <= {0, 1}
+
+
+# --- slow clients ------------------------------------------------------------------------------------------
+
+FLOOD_EVENTS, FLOOD_EVENT_BYTES = 8000, 64_000
+GROWTH_MIB = 100
+
+
+def test_a_client_that_reads_nothing_is_bounded_harms_nobody_and_gets_everything_in_the_end(tmp_path: Path) -> None:
+    with FakeBrowser() as browser, ExitStack() as opened:
+        stack = opened.enter_context(Stack(tmp_path, ENVIRONMENT, ("--cdp", browser.url)))
+        watched = {name: faults.process(stack, name).pid for name in (*EDGES, faults.AGENT, faults.ROUTER)}
+        slow = opened.enter_context(RawClient(stack.urls.client_ws))
+        quick = opened.enter_context(SteadyClient(stack.urls.client_ws, counting("quick")))
+        quick.more(500)
+        before = {name: faults.resident_mib(pid) for name, pid in watched.items()}
+        slow.send(1, "Fake.flood", {"count": FLOOD_EVENTS, "bytes": FLOOD_EVENT_BYTES})
+        offered = [-1, 0]
+        began_s = time.monotonic()
+        while offered[-1] != offered[-2] or offered[-1] == 0:
+            quick.more(200)  # which takes its time: at least IN_FLIGHT answers after each other
+            offered.append(browser.offered_bytes)
+        pause_s = quick.longest_pause_s(began_s)
+        quick.finish()
+        quick.check_complete()
+        assert offered[-1] < FLOOD_EVENTS * FLOOD_EVENT_BYTES / 4, "the browser was not held back"
+        grown = {name: faults.resident_mib(pid) - before[name] for name, pid in watched.items()}
+        for number in range(1, FLOOD_EVENTS + 1):
+            assert slow.receive()["params"]["n"] == number
+            if number % 1000 == 0:
+                now = {name: faults.resident_mib(pid) - before[name] for name, pid in watched.items()}
+                grown = {name: max(most, now[name]) for name, most in grown.items()}
+        assert slow.receive() == {"id": 1, "result": {}}
+    sizes = ", ".join(f"{name} {mib:.0f} MiB" for name, mib in grown.items())
+    say(f"slow client: held back after {offered[-1] / 1e6:.0f} of {FLOOD_EVENTS * FLOOD_EVENT_BYTES / 1e6:.0f} MB;")
+    say(f"grown by {sizes}; another client's longest pause {pause_s * 1000:.0f} ms")
+    assert max(grown.values()) < GROWTH_MIB
+    assert pause_s < NO_PAUSE_S
+
+
+class SilentClient(RawClient):
+    """A client that may read nothing for as long as it likes: it sends no pings whose answers it would miss."""
+
+    def __enter__(self) -> Self:
+        self.socket = connect(
+            self._url, max_size=None, compression=None, proxy=None, ping_interval=None
+        ).__enter__()  # fmt: skip
+        return self
+
+
+@pytest.mark.slow
+def test_a_client_that_takes_nothing_for_half_a_minute_is_let_go(counted: Stack, counting_browser: FakeBrowser) -> None:
+    faults.wait_whole(counted)
+    with SilentClient(counted.urls.client_ws) as client:
+        client.send(1, "Fake.flood", {"count": FLOOD_EVENTS, "bytes": FLOOD_EVENT_BYTES})
+        client.send(2, "Fake.count", {"key": "behind the flood"})
+        faults.until(lambda: "SLOW_CONSUMER" in counted.logs()["edge-1.log"], "the slow client is let go", 60)
+        messages = client.receive_rest()
+        answers = [message for message in messages if "id" in message]
+        numbers = [message for message in messages if "id" not in message]
+        assert client.socket.close_code == SLOW_CONSUMER
+        assert [message["params"]["n"] for message in numbers] == list(range(1, len(numbers) + 1))
+        assert [message["id"] for message in answers] == [1, 2]
+        assert all("reason=SLOW_CONSUMER executed=unknown" in message["error"]["data"] for message in answers)
+    assert counting_browser.executions["behind the flood"] <= 1

@@ -1,0 +1,239 @@
+"""A relay in this process and on loopback: the real registry, routers and edges; control answers as told.
+
+One world a test, inside its own event loop, so that a test can reach into every part and change its constants.
+"""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+import uvloop
+from grpc import aio
+
+from browsergo.chassis.grpc_server import serving
+from browsergo.chassis.process import Stop
+from browsergo.chassis.telemetry import Telemetry
+from browsergo.core import semconv, tokens
+from browsergo.v2 import control_pb2_grpc, router_pb2_grpc, trunk_pb2_grpc
+from edge.__main__ import Edge
+from edge.config import EdgeConfig
+from edge.server import listening_socket
+from services.registry.core.conflicts import Policy
+from services.router.servicer import RouterServicer
+from services.router.trunks import TrunkServicer
+from tests.fakes import served
+from tests.fakes.clock import HandClock
+from tests.fakes.control_service import FakeControl
+from tests.fakes.epochs import MemoryEpochs
+from tests.fakes.registry_service import registry_over
+from tests.fakes.websocket_client import Address, Socket, dial_socket
+
+T = TypeVar("T")
+
+PATIENCE_S = 10.0
+POLL_S = 0.005
+
+
+async def until(is_so: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> None:
+    """Poll, for states that give nobody an event."""
+    deadline = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        await asyncio.sleep(POLL_S)
+
+
+class LocalRouter:
+    """A router: the real servicers. It can be stopped and started again at the same address."""
+
+    def __init__(self, folder: Path, router_id: str) -> None:
+        self.router_id = router_id
+        self.address = f"unix:{folder / router_id}.sock"
+        self.trunks: TrunkServicer
+        self._running = contextlib.AsyncExitStack()
+
+    async def start(self) -> None:
+        """Serve."""
+        telemetry = Telemetry(semconv.SERVICE_ROUTER, self.router_id)
+        trunks = self.trunks = TrunkServicer(self.router_id, telemetry, structlog.get_logger())
+
+        def register(server: aio.Server) -> list[str]:
+            trunk_pb2_grpc.add_TrunkServiceServicer_to_server(trunks, server)
+            router_pb2_grpc.add_RouterServiceServicer_to_server(RouterServicer(self.router_id, trunks), server)
+            return []
+
+        await self._running.enter_async_context(serving([self.address], register, Stop(), grace_s=0.1))
+
+    async def stop(self) -> None:
+        """As on SIGTERM: the trunks end, then the server."""
+        self.trunks.drain()
+        await self._running.aclose()
+
+    def edges(self) -> set[str]:
+        """The edges that have a trunk here."""
+        return {trunk.edge.edge_id for trunk in self.trunks.switch.trunks()}
+
+
+class LocalEdge:
+    """An edge, wired as its process wires it, but for signals."""
+
+    def __init__(self, config: EdgeConfig) -> None:
+        self.config = config
+        self.parts = Edge(config, structlog.get_logger())
+        self._listener = listening_socket("127.0.0.1", 0, None)
+        self.address: Address = self._listener.getsockname()[:2]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def boot(self) -> int:
+        """Its address on trunks."""
+        return self.parts.run_id.boot
+
+    @property
+    def authority(self) -> str:
+        """HOST:PORT."""
+        return f"{self.address[0]}:{self.address[1]}"
+
+    async def start(self) -> None:
+        """Serve, without waiting for the trunks."""
+        parts = self.parts
+        await served.start(parts.server, self._listener)
+        work = (
+            parts.trunks.run(parts.bridge),
+            parts.clients.keep_time(),
+            parts.leases.run(),
+        )
+        self._tasks = [asyncio.create_task(each) for each in work]
+
+    async def stop(self) -> None:
+        """End it; an error that ended any of its tasks is raised here."""
+        await served.stop(self.parts.server)
+        for task in self._tasks:
+            task.cancel()
+        for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
+            assert isinstance(outcome, asyncio.CancelledError), outcome
+        await asyncio.gather(self.parts.registry.close(), self.parts.control.close())
+
+
+class World:
+    """What a scenario can reach."""
+
+    def __init__(self, folder: Path, control: FakeControl, epochs: MemoryEpochs) -> None:
+        self._folder = folder
+        self.control = control
+        self.epochs = epochs
+        self.registry: Any = None  # its stub
+        self.routers: list[LocalRouter] = []
+        self.edges: list[LocalEdge] = []
+        self._key_pem = tokens.new_key_pem()
+        self.key_path = folder / "signing.pem"
+        self.key_path.write_bytes(self._key_pem)
+        self._open = contextlib.AsyncExitStack()
+
+    @property
+    def edge(self) -> LocalEdge:
+        """The first edge."""
+        return self.edges[0]
+
+    @property
+    def router(self) -> LocalRouter:
+        """The first router."""
+        return self.routers[0]
+
+    async def add_router(self, router_id: str) -> LocalRouter:
+        """One more router; edges made later know it."""
+        router = LocalRouter(self._folder, router_id)
+        await router.start()
+        self.routers.append(router)
+        self._open.push_async_callback(router.stop)
+        return router
+
+    async def add_edge(self, edge_id: str, **settings: Any) -> LocalEdge:
+        """One more edge, with its trunks up."""
+        config: dict[str, Any] = {
+            "edge_id": edge_id,
+            "registry": f"unix:{self._folder / 'registry.sock'}",
+            "routers": [router.address for router in self.routers],
+            "control": f"unix:{self._folder / 'control.sock'}",
+            "signing_key": self.key_path,
+            "drain_s": 1.0,
+        }
+        edge = LocalEdge(EdgeConfig(**config | settings))
+        await edge.start()
+        self.edges.append(edge)
+        self._open.push_async_callback(edge.stop)
+        await until(lambda: len(edge.parts.trunks.live()) == len(self.routers), "the trunks of a new edge")
+        return edge
+
+    def token(self, *scopes: str, age_s: int = 0, ttl_s: int = 3600, subject: str = "test") -> str:
+        """A token of this relay."""
+        return tokens.mint(
+            tokens.load_key(self._key_pem),
+            subject=subject,
+            scopes=scopes,
+            now_unix_s=int(time.time()) - age_s,
+            ttl_s=ttl_s,
+            token_id=uuid.uuid4().hex,
+        )
+
+    def bearer(self, *scopes: str, ttl_s: int = 3600) -> dict[str, str]:
+        """The header line that carries such a token."""
+        return {"Authorization": f"Bearer {self.token(*scopes, ttl_s=ttl_s)}"}
+
+    async def client(self, device: str = "laptop", endpoint: str = "", edge: LocalEdge | None = None) -> Socket:
+        """A CDP client of a device. Raises HandshakeRefused."""
+        at = edge or self.edge
+        return await dial_socket(at.address, f"/v2/cdp/{device}{endpoint}", headers=self.bearer(f"cdp:{device}:full"))
+
+    async def operator(self, *scopes: str, edge: LocalEdge | None = None) -> Socket:
+        """An operator, past the status that comes first."""
+        at = edge or self.edge
+        operator = await dial_socket(at.address, "/v2/control", headers=self.bearer(*(scopes or ("control:read",))))
+        assert (await operator.receive_json())["type"] == "control:status"
+        return operator
+
+    async def close(self) -> None:
+        """End everything, last started first."""
+        await self._open.aclose()
+
+
+@contextlib.asynccontextmanager
+async def world_in(
+    folder: Path, *, edges: int = 1, routers: int = 1, policy: Policy = Policy.TAKEOVER, **settings: Any
+) -> AsyncIterator[World]:
+    """A relay of so many routers and edges; `settings` are those of every edge."""
+    control, epochs = FakeControl(), MemoryEpochs()
+
+    def register(server: aio.Server) -> list[str]:
+        control_pb2_grpc.add_ControlServiceServicer_to_server(control, server)
+        return []
+
+    async with (
+        registry_over(epochs, HandClock(), folder, policy) as registry,
+        serving([f"unix:{folder / 'control.sock'}"], register, Stop(), grace_s=0.1),
+    ):
+        world = World(folder, control, epochs)
+        world.registry = registry
+        try:
+            for number in range(routers):
+                await world.add_router(f"router-{number + 1}")
+            for number in range(edges):
+                await world.add_edge(f"edge-{number + 1}", **settings)
+            yield world
+        finally:
+            await world.close()
+
+
+def play(folder: Path, scenario: Callable[[World], Awaitable[T]], **what: Any) -> T:
+    """Run a scenario in a fresh world, on the event loop that the processes run on."""
+
+    async def main() -> T:
+        async with world_in(folder, **what) as world:
+            return await scenario(world)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main())

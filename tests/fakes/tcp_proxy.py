@@ -1,0 +1,93 @@
+"""A TCP proxy on loopback that can cut every connection through it, as a network does."""
+
+import asyncio
+import threading
+from typing import Self
+
+CHUNK_BYTES = 1 << 16
+
+
+class TcpProxy:
+    """Listens on `port` and carries bytes to `target` (host, port) until the context ends."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self.port = 0
+        self.carried = 0  # connections so far
+        self._target = target
+        self._open: set[asyncio.StreamWriter] = set()
+        self._carrying: set[asyncio.Task[None]] = set()
+        self._started = threading.Event()
+        self._loop: asyncio.AbstractEventLoop
+        self._stop: asyncio.Event
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._started.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def cut(self) -> int:
+        """Reset every connection now; how many there were."""
+
+        async def cut() -> int:
+            return self._abort_all() // 2  # each has two sides
+
+        return asyncio.run_coroutine_threadsafe(cut(), self._loop).result(10)
+
+    async def _run(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        self._started.set()
+        await self._stop.wait()
+        server.close()
+        self._abort_all()
+        await asyncio.gather(*self._carrying, return_exceptions=True)
+
+    def _abort_all(self) -> int:
+        count = len(self._open)
+        for writer in self._open:
+            writer.transport.abort()
+        return count
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._carrying.add(task)
+        try:
+            far_reader, far_writer = await asyncio.open_connection(*self._target)
+        except OSError:
+            writer.transport.abort()
+            return
+        finally:
+            self._carrying.discard(task)
+        self.carried += 1
+        both = {self._start(reader, far_writer), self._start(far_reader, writer)}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        for side in (writer, far_writer):
+            side.transport.abort()
+
+    def _start(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> "asyncio.Task[None]":
+        self._open.add(writer)
+        task = asyncio.create_task(_carry(reader, writer))
+        self._carrying.add(task)
+
+        def ended(task: "asyncio.Task[None]") -> None:
+            self._open.discard(writer)
+            self._carrying.discard(task)
+
+        task.add_done_callback(ended)
+        return task
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while chunk := await reader.read(CHUNK_BYTES):
+            writer.write(chunk)
+            await writer.drain()
+    except OSError:
+        pass  # one side is gone: the other goes too

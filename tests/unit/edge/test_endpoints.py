@@ -1,0 +1,91 @@
+"""Which path is for whom."""
+
+import pytest
+
+from browsergo.core.errors import InvalidDeviceId
+from edge.core.endpoints import Endpoint, Purpose, split_target, websocket_endpoint
+
+BROWSER = "/devtools/browser"
+
+
+def cdp(device: str, target: str = BROWSER) -> Endpoint:
+    return Endpoint(Purpose.CDP, device, target)
+
+
+@pytest.mark.parametrize(
+    ("path", "endpoint"),
+    [
+        ("/v2/device", Endpoint(Purpose.DEVICE)),
+        ("/v2/device/", Endpoint(Purpose.DEVICE)),
+        ("/v2/control", Endpoint(Purpose.CONTROL)),
+        ("/v2/control/", Endpoint(Purpose.CONTROL)),
+        ("/v2/cdp/laptop", cdp("laptop")),
+        ("/v2/cdp/laptop/", cdp("laptop")),
+        ("/v2/cdp/Lap.top_2-x", cdp("Lap.top_2-x")),
+        (f"/v2/cdp/{'x' * 128}", cdp("x" * 128)),
+        ("/v2/cdp/laptop/devtools/browser", cdp("laptop")),
+        ("/v2/cdp/laptop/devtools/browser/", cdp("laptop")),
+        ("/v2/cdp/laptop/devtools/browser/4f0c-9a", cdp("laptop")),
+        ("/v2/cdp/laptop/devtools/browser/4f0c-9a/", cdp("laptop")),
+        ("/v2/cdp/laptop/devtools/page/AB12", cdp("laptop", "/devtools/page/AB12")),
+        ("/v2/cdp/laptop/devtools/page/AB12/", cdp("laptop", "/devtools/page/AB12")),
+        ("/v2/cdp/device", cdp("device")),
+    ],
+)
+def test_a_path_is_understood(path: str, endpoint: Endpoint) -> None:
+    assert websocket_endpoint(path) == endpoint
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        "/v2",
+        "/v2/",
+        "/v2/cdp",
+        "/v2/cdp/",
+        "/v2/cdp//",
+        "/v2/devices",
+        "/V2/device",
+        "/v2/device/x",
+        "/v2/controls",
+        "/v2/cdp/laptop//",
+        "/v2/cdp/laptop/json/version",
+        "/v2/cdp/laptop/devtools",
+        "/v2/cdp/laptop/devtools/page",
+        "/v2/cdp/laptop/devtools/page/",
+        "/v2/cdp/laptop/devtools/page/A/B",
+        "/v2/cdp/laptop/devtools/page/..",
+        "/v2/cdp/laptop/devtools/page/.",
+        "/v2/cdp/laptop/devtools/page/A?B",
+        "/v2/cdp/laptop/devtools/page/A\n",
+        f"/v2/cdp/laptop/devtools/page/{'x' * 129}",
+        "/v2/cdp/laptop/../other",
+        "/devtools/browser",
+        "http://localhost:3000/v2/device",
+        "v2/device",
+        "*",
+    ],
+)
+def test_nothing_is_served_elsewhere(path: str) -> None:
+    assert websocket_endpoint(path) is None
+
+
+@pytest.mark.parametrize("device", ["no such", "ä", "a\n", "any", ".", "..", "x" * 129, "a%b", "a:b"])
+def test_an_ill_formed_or_reserved_device_id_is_said_to_be_one(device: str) -> None:
+    with pytest.raises(InvalidDeviceId):
+        websocket_endpoint(f"/v2/cdp/{device}")
+
+
+def test_a_target_is_split_and_its_path_decoded_once() -> None:
+    target = split_target("/v2/cdp/lap%74op/x%252Fy?token=a.b-c_d&ticket=t%20t&token=second&empty=")
+    assert target.path == "/v2/cdp/laptop/x%2Fy"
+    assert target.query == {"token": "a.b-c_d", "ticket": "t t", "empty": ""}
+
+
+@pytest.mark.parametrize("query", ["&".join(["a=1"] * 33), "%", "", "=", "&&"])
+def test_a_query_that_makes_no_sense_gives_no_token(query: str) -> None:
+    target = split_target(f"/v2/device?{query}")
+    assert target.path == "/v2/device"
+    assert "token" not in target.query
