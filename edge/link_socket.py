@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections import deque
 
+from browsergo.chassis.link_writer import DEAD_AFTER_S, PING_IDLE_S, LinkWriter
 from browsergo.chassis.outbox import Queued
 from browsergo.core import semconv
 from browsergo.core.channel import frames
@@ -12,9 +12,6 @@ from browsergo.core.errors import BadMessage, BrowserGoError
 from edge.bridge import Bridge
 from edge.devices import Devices, Session
 from edge.upgrade import Upgrade
-
-PING_IDLE_S = 5.0
-DEAD_AFTER_S = 10.0
 
 
 class LinkSocket:
@@ -26,9 +23,7 @@ class LinkSocket:
         self._bridge = bridge
         self._session = session
         self._connection = connection
-        self._queue: deque[Queued] = deque()
-        self._writable = True
-        self._flush_due = False
+        self._writer = LinkWriter(connection, self._trace if bridge.telemetry.enabled else None)
         self._loop = asyncio.get_running_loop()
         self._waiting: set[asyncio.Task[None]] = set()
 
@@ -41,22 +36,7 @@ class LinkSocket:
 
     def push(self, frame: Frame, now_ns: int) -> None:
         """Queue a frame; bounded by the channels' windows."""
-        self._queue.append(Queued(frame, now_ns))
-        if not self._flush_due and self._writable:
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._flush_due = False
-        while self._queue and self._writable:
-            batch = [self._queue.popleft()]
-            size = batch[0].frame.size
-            while self._queue and size + self._queue[0].frame.size <= frames.BATCH_BYTES:
-                batch.append(self._queue.popleft())
-                size += batch[-1].frame.size
-            self._connection.send_binary(frames.encode_link_message([queued.frame for queued in batch]))
-            if self._bridge.telemetry.enabled:
-                self._trace(batch)
+        self._writer.push(frame, now_ns)
 
     def _trace(self, batch: list[Queued]) -> None:
         now_ns = time.time_ns()
@@ -66,7 +46,7 @@ class LinkSocket:
 
     def close(self, error: BrowserGoError) -> None:
         """Close it with the error's code."""
-        self._flush()
+        self._writer.flush_all()
         self._connection.close(error.close_code, error.close_reason)
 
     # --- from the device -----------------------------------------------------------------------------
@@ -93,9 +73,7 @@ class LinkSocket:
 
     def on_writable(self, writable: bool) -> None:
         """The agent takes frames slower than they come, or again."""
-        self._writable = writable
-        if writable:
-            self._flush()
+        self._writer.writable(writable)
 
     def on_closed(self, code: int, reason: str) -> None:
         """The connection is over."""

@@ -1,16 +1,12 @@
 """One link connection: frames out in batches, frames in to the device."""
 
-import asyncio
-from collections import deque
 from collections.abc import Callable
 
+from browsergo.chassis.link_writer import DEAD_AFTER_S, PING_IDLE_S, LinkWriter
 from browsergo.chassis.websocket import ClientConnection
 from browsergo.core.channel import frames
 from browsergo.core.channel.frames import Frame
 from browsergo.core.errors import BrowserGoError
-
-PING_IDLE_S = 5.0
-DEAD_AFTER_S = 10.0
 
 
 class Link:
@@ -27,10 +23,7 @@ class Link:
         self._connection = connection
         self._on_frames = on_frames
         self._on_closed = on_closed
-        self._queue: deque[Frame] = deque()
-        self._writable = True
-        self._flush_due = False
-        self._loop = asyncio.get_running_loop()
+        self._writer = LinkWriter(connection)
 
     def start(self) -> None:
         """From here on frames arrive."""
@@ -39,15 +32,11 @@ class Link:
 
     def push(self, frame: Frame) -> None:
         """Queue a frame; bounded by the channels' credit."""
-        self._queue.append(frame)
-        if not self._flush_due and self._writable:
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
+        self._writer.push(frame)
 
     def flush_now(self) -> None:
-        """Hand all that is queued to the connection, however slow the edge is: it is about to be closed."""
-        self._writable = True
-        self._flush()
+        """Write what is queued: the connection is about to be closed."""
+        self._writer.flush_all()
 
     def close(self, code: int, reason: str) -> None:
         """Close it."""
@@ -56,16 +45,6 @@ class Link:
     def abort(self) -> None:
         """Cut it."""
         self._connection.abort()
-
-    def _flush(self) -> None:
-        self._flush_due = False
-        while self._queue and self._writable:
-            batch = [self._queue.popleft()]
-            size = batch[0].size
-            while self._queue and size + self._queue[0].size <= frames.BATCH_BYTES:
-                batch.append(self._queue.popleft())
-                size += batch[-1].size
-            self._connection.send_binary(frames.encode_link_message(batch))
 
     def on_message(self, payload: bytes, is_text: bool) -> None:
         """A batch came down."""
@@ -79,9 +58,7 @@ class Link:
 
     def on_writable(self, writable: bool) -> None:
         """The edge takes frames slower than we write them, or again."""
-        self._writable = writable
-        if writable:
-            self._flush()
+        self._writer.writable(writable)
 
     def on_closed(self, code: int, reason: str) -> None:
         """The connection is over."""

@@ -17,6 +17,16 @@ class Queued(NamedTuple):
     since_ns: int
 
 
+def take_batch(queue: deque[Queued]) -> list[Queued]:
+    """Take from the front what makes one batch: at most BATCH_BYTES, or one larger frame. `queue` is not empty."""
+    taken = [queue.popleft()]
+    size = taken[0].frame.size
+    while queue and size + queue[0].frame.size <= BATCH_BYTES:
+        taken.append(queue.popleft())
+        size += taken[-1].frame.size
+    return taken
+
+
 class Outbox:
     """Frames on their way to one stream. Never refuses: who feeds it waits on `drained` while it is `full`."""
 
@@ -55,12 +65,8 @@ class Outbox:
                 return []
             self._waiting.clear()
             await self._waiting.wait()
-        taken = [self._queue.popleft()]
-        size = taken[0].frame.size
-        while self._queue and size + self._queue[0].frame.size <= BATCH_BYTES:
-            taken.append(self._queue.popleft())
-            size += taken[-1].frame.size
-        self.queued_bytes -= size
+        taken = take_batch(self._queue)
+        self.queued_bytes -= sum(queued.frame.size for queued in taken)
         if self.queued_bytes <= self._low_bytes:
             self._drained.set()
         return taken

@@ -1,0 +1,55 @@
+"""The writing half of a link connection, at either end: frames of one tick leave as one message.
+
+A message is one batch of at most 1 MiB (or one larger frame). While the peer takes nothing, frames wait; the channels'
+windows bound how many.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from browsergo.chassis.outbox import Queued, take_batch
+from browsergo.chassis.websocket import WebSocketConnection
+from browsergo.core.channel.frames import Frame, encode_link_message
+
+PING_IDLE_S = 5.0
+DEAD_AFTER_S = 10.0
+
+
+class LinkWriter:
+    """Frames into binary messages. `on_written` is told of each batch that left."""
+
+    def __init__(
+        self, connection: WebSocketConnection, on_written: Callable[[list[Queued]], None] | None = None
+    ) -> None:
+        self._connection = connection
+        self._on_written = on_written
+        self._queue: deque[Queued] = deque()
+        self._writable = True
+        self._flush_due = False
+        self._loop = asyncio.get_running_loop()
+
+    def push(self, frame: Frame, now_ns: int = 0) -> None:
+        """Queue a frame that came at `now_ns` (Unix ns, for the span of its waiting)."""
+        self._queue.append(Queued(frame, now_ns))
+        if not self._flush_due and self._writable:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def writable(self, writable: bool) -> None:
+        """The peer takes messages slower than they come, or again."""
+        self._writable = writable
+        if writable:
+            self._flush()
+
+    def flush_all(self) -> None:
+        """Hand all that is queued to the connection, however slow the peer is: it is about to be closed."""
+        self.writable(True)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        while self._queue and self._writable:
+            batch = take_batch(self._queue)
+            self._connection.send_binary(encode_link_message([queued.frame for queued in batch]))
+            if self._on_written is not None:
+                self._on_written(batch)
