@@ -49,7 +49,7 @@ class ChromeSocket:
 
     def on_closed(self, code: int, reason: str) -> None:
         """The target is gone, or the browser."""
-        self._device.chrome_closed(self._channel, reason)
+        self._device.chrome_closed(self._channel, self, reason)
 
 
 class Device:
@@ -65,6 +65,7 @@ class Device:
         self._no_links = asyncio.Event()
         self._link_numbers = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._dials: dict[bytes, asyncio.Task[None]] = {}
         self._fetches = 0
         self._arrived_ns = 0
         self.epoch = 0
@@ -117,22 +118,26 @@ class Device:
         """A message on a channel's Chrome socket."""
         self._apply(self._end.message(channel, payload, time.monotonic(), time.time_ns()))
 
-    def chrome_closed(self, channel: bytes, reason: str) -> None:
+    def chrome_closed(self, channel: bytes, socket: ChromeSocket, reason: str) -> None:
         """A channel's Chrome socket ended by itself."""
-        if self._sockets.pop(channel, None) is not None:
+        if self._sockets.get(channel) is socket:
+            del self._sockets[channel]
             error = errors.DeviceGone(f"the browser closed the connection {reason}".strip())
             self._apply(self._end.chrome_closed(channel, error))
 
     def _dial(self, channel: bytes, endpoint: str) -> None:
-        self._start(self._dial_chrome(channel, endpoint))
+        """Dial on its own; a HangUp meanwhile calls it off, so that a channel never has two sockets."""
+        self._dials[channel] = self._start(self._dial_chrome(channel, endpoint))
 
     async def _dial_chrome(self, channel: bytes, endpoint: str) -> None:
         try:
             connection = await self._browser.dial(endpoint)
         except errors.BrowserGoError as error:
+            self._dials.pop(channel, None)
             self._log.info("channel refused", reason=error.code)
             self._apply(self._end.dial_failed(channel, error))
             return
+        self._dials.pop(channel, None)
         socket = ChromeSocket(self, channel, connection)
         self._sockets[channel] = socket
         self._apply(self._end.dialed(channel, time.monotonic()))
@@ -165,6 +170,9 @@ class Device:
 
     def _hang_up(self, channel: bytes) -> None:
         self.spans.forget(channel)
+        dialing = self._dials.pop(channel, None)
+        if dialing is not None:
+            dialing.cancel()
         socket = self._sockets.pop(channel, None)
         if socket is not None:
             socket.connection.close(1000)
@@ -185,7 +193,7 @@ class Device:
             self._fetched(link, frame, 503, b'{"error":"too many fetches at once"}')
             return
         self._fetches += 1
-        self._start(self._fetch_chrome(link, frame))
+        _ = self._start(self._fetch_chrome(link, frame))
 
     async def _fetch_chrome(self, link: Link, frame: Frame) -> None:
         try:
@@ -208,10 +216,11 @@ class Device:
 
     # --- life ------------------------------------------------------------------------------------
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def keep_time(self) -> None:
         """Deadlines and span reports, until cancelled."""
