@@ -129,13 +129,13 @@ class Clients:
 
     # --- fetches -------------------------------------------------------------------------------------
 
-    async def fetch(self, device: str, path: str) -> tuple[int, bytes]:
-        """GET `path` of the device's own browser: status and body. Raises what the caller is to be refused with."""
+    async def fetch(self, device: str, method: str, target: str) -> tuple[int, bytes]:
+        """Ask the device's own browser over HTTP: status and body. Raises what the caller is to be refused with."""
         if len(self._fetches) >= MAX_FETCHES:
             raise errors.Overloaded("too many fetches at once", retry_after_s=1)
         number = secrets.token_bytes(CHANNEL_ID_BYTES)
         fetch = self._fetches[number] = _Fetch(asyncio.get_running_loop().create_future(), Assembler())
-        payload = json.dumps({"device": device, "method": "GET", "path": path}).encode()
+        payload = json.dumps({"device": device, "method": method, "path": target}).encode()
         frame = Frame(Kind.FETCH, source=self.bridge.boot, channel=number, payload=payload)
         try:
             async with asyncio.timeout(FETCH_TIMEOUT_S):

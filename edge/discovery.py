@@ -13,10 +13,10 @@ from starlette.routing import Route
 
 import browsergo
 from browsergo.core import tokens
+from browsergo.core.discovery import METHODS, read_fetch, without_credentials
 from browsergo.core.errors import (
     BrowserGoError,
     BrowserUnavailable,
-    DeviceNotFound,
     InvalidDeviceId,
     ServiceUnavailable,
     Unauthenticated,
@@ -27,7 +27,9 @@ from edge.core.admission import TICKET_SUBJECT, Admission, Knock, require_cdp
 from edge.core.rewriting import rewrite
 
 TICKET_TTL_S = 3600
-_DOCUMENTS = {"version": "/json/version", "list": "/json/list", "": "/json/list", "protocol": "/json/protocol"}
+_JSON, _TEXT = "application/json; charset=UTF-8", "text/plain; charset=UTF-8"
+# What Chrome answers itself: done, no such target, wrong method. Anything else is the browser's failure.
+_CHROMES_OWN = frozenset({HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 
 Readiness = Callable[[], Awaitable[Mapping[str, str]]]
 
@@ -55,10 +57,8 @@ class Discovery:
         routes = [
             Route("/healthz", self._guarded(self._healthz)),
             Route("/readyz", self._guarded(self._readyz)),
-            Route("/v2/cdp/{device}/json", document),
-            Route("/v2/cdp/{device}/json/", document),
-            Route("/v2/cdp/{device}/json/{name}", document),
-            Route("/v2/cdp/{device}/json/{name}/", document),
+            Route("/v2/cdp/{device}/json", document, methods=METHODS),
+            Route("/v2/cdp/{device}/json/{rest:path}", document, methods=METHODS),
             Route("/{path:path}", self._guarded(self._nothing)),
         ]
         app = Starlette(routes=routes)
@@ -94,18 +94,17 @@ class Discovery:
         if not is_device_id(device):
             raise InvalidDeviceId
         require_cdp(grant, device)
-        path = _DOCUMENTS.get(request.path_params.get("name", ""))
-        if path is None:
-            raise DeviceNotFound(f"no such document; there are {', '.join(filter(None, _DOCUMENTS))}")
-        status, body = await self._clients.fetch(device, path)
+        fetch = read_fetch(request.method, f"/json/{request.path_params.get('rest', '')}", _query_for_browser(request))
+        status, body = await self._clients.fetch(device, fetch.method, fetch.target)
         if status == HTTPStatus.SERVICE_UNAVAILABLE:  # of its edge (no link yet) or its agent (too much to do)
             raise ServiceUnavailable("the device cannot answer now; try again", retry_after_s=1)
-        if status != 200:
+        if status not in _CHROMES_OWN:
             raise BrowserUnavailable(f"the device's browser answered with HTTP {status}")
-        if path != "/json/protocol":
+        is_json = status == HTTPStatus.OK and not fetch.document.is_text
+        if is_json and fetch.document.names_targets:
             body = rewrite(body, device, self._base(request), self._ticket(device, grant))
         headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
-        return Response(body, 200, headers, "application/json; charset=UTF-8")
+        return Response(body, status, headers, _JSON if is_json else _TEXT)
 
     def _base(self, request: Request) -> str:
         if self._public_url:
@@ -126,6 +125,11 @@ class Discovery:
             ttl_s=max(1, min(TICKET_TTL_S, grant.expires_unix_s - now)),
             token_id=secrets.token_hex(8),
         )
+
+
+def _query_for_browser(request: Request) -> str:
+    query: bytes = request.scope["query_string"]
+    return without_credentials(query.decode("ascii", "replace"))
 
 
 def knock_of(request: Request) -> Knock:

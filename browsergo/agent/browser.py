@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 from browsergo.chassis.websocket import ClientConnection, HandshakeRefused, dial
 from browsergo.core.channel.frames import MAX_MESSAGE_BYTES
-from browsergo.core.errors import BrowserGoError, BrowserUnavailable, Forbidden, TargetNotFound
+from browsergo.core.discovery import Fetch, read_fetch
+from browsergo.core.errors import BrowserGoError, BrowserUnavailable, TargetNotFound
 
 HTTP_TIMEOUT_S = 10.0
 DIAL_TIMEOUT_S = 10.0
 BROWSER_ENDPOINT = "/devtools/browser"
 PAGE_ENDPOINT = "/devtools/page/"
-_FETCHABLE = ("/json", "/json/version", "/json/list", "/json/protocol")
 
 
 class Answer(NamedTuple):
@@ -50,16 +50,15 @@ class Browser:
         parts = urlsplit(url)
         return cls(parts.hostname or "127.0.0.1", parts.port or 9222)
 
-    async def fetch(self, path: str) -> Answer:
-        """GET one of the `/json` paths. Raises Forbidden for any other, BrowserUnavailable."""
-        if path.rstrip("/") not in _FETCHABLE:
-            raise Forbidden(f"{path[:64]} is not fetched from a device")
-        return await asyncio.to_thread(self._get, path)
+    async def fetch(self, method: str, target: str) -> Answer:
+        """Ask one of the `/json` paths. Raises what browsergo.core.discovery refuses with, and BrowserUnavailable."""
+        path, _, query = target.partition("?")
+        return await asyncio.to_thread(self._ask, read_fetch(method, path, query))
 
-    def _get(self, path: str) -> Answer:
+    def _ask(self, fetch: Fetch) -> Answer:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=HTTP_TIMEOUT_S)
         try:
-            connection.request("GET", path, headers={"Host": "localhost"})
+            connection.request(fetch.method, fetch.target, headers={"Host": "localhost"})
             response = connection.getresponse()
             return Answer(response.status, response.getheader("Content-Type", "application/json"), response.read())
         except (OSError, http.client.HTTPException) as error:
@@ -69,7 +68,7 @@ class Browser:
 
     async def version(self) -> Version:
         """What browser it is. Raises BrowserUnavailable."""
-        answer = await self.fetch("/json/version")
+        answer = await self.fetch("GET", "/json/version")
         try:
             found: dict[str, Any] = json.loads(answer.body)
             path = urlsplit(str(found["webSocketDebuggerUrl"])).path

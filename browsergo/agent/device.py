@@ -198,7 +198,7 @@ class Device:
     async def _fetch_chrome(self, link: Link, frame: Frame) -> None:
         try:
             request = json.loads(frame.payload)
-            answer = await self._browser.fetch(str(request["path"]))
+            answer = await self._browser.fetch(str(request["method"]), str(request["path"]))
             self._fetched(link, frame, answer.status, answer.body)
         except errors.BrowserGoError as error:
             body = json.dumps({"error": error.code, "message": error.message}).encode()

@@ -112,6 +112,20 @@ def agent(context: typer.Context) -> None:
     _become("browsergo.agent", context.args)
 
 
+@app.command()
+def forward(
+    device: Annotated[str, typer.Argument(help="The device to serve.")] = LOCAL_DEVICE,
+    port: Annotated[int, typer.Option(help="Loopback port to listen on; 0: any free one.", min=0, max=65535)] = 9222,
+    edge: Annotated[str, typer.Option(help="http(s)://host:port of an edge. [default: the stack here]")] = "",
+    token_file: Annotated[Path | None, typer.Option(help="A token (scope cdp:ID:full) for that edge.")] = None,
+    data_dir: DataDirFlag = None,
+) -> None:
+    """Serve one device at the root of a loopback port, for clients that know only host and port."""
+    from browsergo.cli.forward import run_forward, upstream_of
+
+    run_forward(upstream_of(device, edge, token_file, _data_dir(data_dir)), port)
+
+
 @token_app.command("create")
 def create_token(
     scope: Annotated[

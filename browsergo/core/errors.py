@@ -10,7 +10,7 @@
     ├── ResourceError      a bound was reached
     │   ├── Overloaded, SlowConsumer, RateLimited
     └── BusinessError      understood, and refused
-        ├── DeviceNotFound, TargetNotFound, EdgeNotFound, NoSuchEndpoint, BrowserUnavailable
+        ├── DeviceNotFound, TargetNotFound, EdgeNotFound, NoSuchEndpoint, BrowserUnavailable, MethodNotAllowed
         ├── InvalidArgument, InvalidDeviceId, DeviceConflict, DeviceReplaced
         └── Unauthenticated, TokenExpired, Forbidden, BadHost, BadOrigin
 
@@ -214,6 +214,13 @@ class NoSuchEndpoint(BusinessError):
     grpc_status = "NOT_FOUND"
     http_status = 404
     default_message = "no WebSocket here; there are /v2/device, /v2/control and /v2/cdp/{deviceId}"
+
+
+class MethodNotAllowed(BusinessError):
+    code = "METHOD_NOT_ALLOWED"
+    grpc_status = "INVALID_ARGUMENT"
+    http_status = 405
+    default_message = "this method is not for that path"
 
 
 class EdgeNotFound(BusinessError):

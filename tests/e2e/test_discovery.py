@@ -153,7 +153,7 @@ def test_an_unknown_page_is_404_at_the_upgrade(page: Message) -> None:
     assert b"TARGET_NOT_FOUND" in (refused.value.response.body or b"")
 
 
-@pytest.mark.parametrize("path", ["/json/nonsense", "/json/version/more", "/json/new?about:blank", "/devtools"])
+@pytest.mark.parametrize("path", ["/json/nonsense", "/json/version/more", "/devtools"])
 def test_documents_that_are_not_served_say_so(relay: Stack, path: str) -> None:
     answer = get(relay.address, PREFIX + path, relay.urls.tokens["client"])
     assert answer.status in {404, 426}, answer

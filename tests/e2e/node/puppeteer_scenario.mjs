@@ -1,4 +1,5 @@
-// One user's work with unmodified Puppeteer: `node puppeteer_scenario.mjs WS_URL SITE_URL` prints its results as JSON.
+// One user's work with unmodified Puppeteer: `node puppeteer_scenario.mjs URL SITE_URL` prints its results as JSON.
+// An http URL is given as `browserURL`, of which Puppeteer 24 keeps host and port only.
 // Results hold nothing that may differ between two runs of the same browser (no times, no ids).
 import { createHash } from 'node:crypto';
 import puppeteer from 'puppeteer-core';
@@ -68,8 +69,9 @@ async function tabs(context, site) {
   return { titles, kept, counts: [open, (await context.pages()).length] };
 }
 
-const [wsUrl, site] = process.argv.slice(2);
-const browser = await puppeteer.connect({ browserWSEndpoint: wsUrl, defaultViewport: { width: 800, height: 600 } });
+const [url, site] = process.argv.slice(2);
+const where = url.startsWith('http') ? { browserURL: url } : { browserWSEndpoint: url };
+const browser = await puppeteer.connect({ ...where, defaultViewport: { width: 800, height: 600 } });
 const context = await browser.createBrowserContext();
 const page = await context.newPage();
 const results = {
