@@ -17,13 +17,13 @@ One message is `{type, id?, timestamp, data, metadata?}` (timestamp: Unix ms). R
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from browsergo.core.errors import BadMessage, InvalidDeviceId
 from browsergo.core.ids import is_device_id
+from browsergo.core.text import is_text
 
 SUBPROTOCOL = "browsergo.device.v2"
 LINK_SUBPROTOCOL = "browsergo.link.v2"
@@ -42,7 +42,6 @@ ERROR = "error"
 MAX_TEXT_CHARS = 512
 MAX_PAIRS = 64
 MAX_DOMAINS = 256
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 MessageId = str | int  # echoed as it came: whoever asked compares it with what was sent
 
@@ -258,8 +257,7 @@ def _text(body: Mapping[str, Any], name: str, *, optional: bool = False) -> str:
 
 
 def _is_short(found: object) -> bool:
-    """A string that is not too long and can be passed on; JSON knows halves of characters, nobody else does."""
-    return isinstance(found, str) and len(found) <= MAX_TEXT_CHARS and not _HALF_CHARACTER.search(found)
+    return is_text(found) and len(found) <= MAX_TEXT_CHARS
 
 
 def _texts(body: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -52,6 +52,8 @@ def read_fetch(method: str, path: str, query: str = "") -> Fetch:
     """
     if method not in METHODS:
         raise MethodNotAllowed(f"{method[:16]} is not for /json; use {', '.join(METHODS)}")
+    if path != "/json" and not path.startswith("/json/"):
+        raise _no_such_document()
     name, _, rest = path.removeprefix("/json").strip("/").partition("/")
     document = _document(name or "list")
     if document.is_text:

@@ -9,8 +9,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from browsergo.core.text import is_text
+
 TRACE_BYTES = 24
 NO_TRACE = bytes(TRACE_BYTES)
+_INT64_MAX = 2**63 - 1
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?\Z")
 
@@ -78,10 +81,18 @@ def _decode_row(row: object) -> SpanRecord:
         raise ValueError("a span record's ids are hex digits")
     ids = bytes.fromhex(trace_id), bytes.fromhex(span_id), bytes.fromhex(parent_id)
     sizes = (len(ids[0]), len(ids[1]), len(ids[2]))
-    if sizes not in ((16, 8, 8), (16, 8, 0)) or not isinstance(name, str) or not isinstance(attributes, dict):
+    if sizes not in ((16, 8, 8), (16, 8, 0)) or not is_text(name) or not isinstance(attributes, dict):
         raise ValueError("a span record's ids, name or attributes are wrong")
-    if not (isinstance(start_ns, int) and isinstance(end_ns, int) and (error is None or isinstance(error, str))):
+    times_fit = all(type(time_ns) is int and 0 <= time_ns < 2**64 for time_ns in (start_ns, end_ns))
+    if not times_fit or not (error is None or is_text(error)):
         raise ValueError("a span record's times or error are wrong")
-    if not all(isinstance(k, str) and isinstance(v, str | int | bool) for k, v in attributes.items()):
+    if not all(is_text(key) and _is_value(value) for key, value in attributes.items()):
         raise ValueError("a span record's attributes are wrong")
     return SpanRecord(name, *ids, start_ns, end_ns, attributes, error)
+
+
+def _is_value(found: object) -> bool:
+    """What OTLP can carry as an attribute: one that does not fit would spoil the whole export."""
+    if isinstance(found, int):
+        return -_INT64_MAX - 1 <= found <= _INT64_MAX
+    return is_text(found)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from browsergo.core import device_messages as messages
@@ -14,8 +14,9 @@ from browsergo.core.channel.frames import NO_EDGE, Frame, Kind
 from browsergo.core.device_messages import Acknowledgement, Registration
 from browsergo.core.errors import BrowserGoError
 from browsergo.core.ids import Binding
+from browsergo.v2 import registry_pb2, types_pb2
 from tests.fakes.edge_world import LocalEdge, World
-from tests.fakes.websocket_client import TIMEOUT_S, Message, Socket, dial_socket
+from tests.fakes.websocket_client import TIMEOUT_S, Closed, Message, Socket, dial_socket
 
 
 def registration(device: str = "laptop", instance: str = "instance-1", boot: str = "boot-1") -> Registration:
@@ -226,3 +227,29 @@ class EchoDevice:
         for socket in (self.device.control, *(link.socket for link in self._links.values())):
             if socket.connection.is_open:
                 await socket.close()
+
+
+async def told(device: DeviceClient) -> tuple[str, Closed]:
+    """The error that comes next, and the close behind it."""
+    message = await device.control.receive_json()
+    assert message["type"] == "error", message
+    assert message["data"]["connectionId"] == device.welcome["data"]["connectionId"]
+    return message["data"]["error"], await device.control.closed()
+
+
+async def lease(world: World, device: str = "laptop") -> types_pb2.Device | None:
+    """What the registry knows of the device now."""
+    listed = await world.registry.ListDevices(registry_pb2.ListDevicesRequest())
+    return next((found for found in listed.devices if found.identity.device_id == device), None)
+
+
+async def until_lease(world: World, is_so: Callable[[types_pb2.Device | None], bool]) -> None:
+    """Ask the registry, which tells nobody, until the device's lease is as wanted."""
+    async with asyncio.timeout(TIMEOUT_S):
+        while not is_so(await lease(world)):  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.01)
+
+
+async def until_released(world: World) -> None:
+    """Wait until the device has no lease."""
+    await until_lease(world, lambda found: found is None)

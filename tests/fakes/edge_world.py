@@ -15,6 +15,7 @@ import structlog
 import uvloop
 from grpc import aio
 
+from browsergo.chassis.grpc_client import open_channel
 from browsergo.chassis.grpc_server import serving
 from browsergo.chassis.process import Stop
 from browsergo.chassis.telemetry import Telemetry
@@ -36,6 +37,7 @@ from tests.fakes.websocket_client import Address, Socket, dial_socket
 T = TypeVar("T")
 
 PATIENCE_S = 10.0
+SCENARIO_S = 60.0
 POLL_S = 0.005
 
 
@@ -59,6 +61,7 @@ class LocalRouter:
     async def start(self) -> None:
         """Serve."""
         telemetry = Telemetry(semconv.SERVICE_ROUTER, self.router_id)
+        self._running.push_async_callback(asyncio.to_thread, telemetry.shutdown)
         trunks = self.trunks = TrunkServicer(self.router_id, telemetry, structlog.get_logger())
 
         def register(server: aio.Server) -> list[str]:
@@ -76,6 +79,13 @@ class LocalRouter:
     def edges(self) -> set[str]:
         """The edges that have a trunk here."""
         return {trunk.edge.edge_id for trunk in self.trunks.switch.trunks()}
+
+
+@contextlib.asynccontextmanager
+async def router_service(router: LocalRouter) -> AsyncIterator[Any]:
+    """What other services ask of a router."""
+    async with open_channel(router.address) as channel:
+        yield router_pb2_grpc.RouterServiceStub(channel)
 
 
 class LocalEdge:
@@ -117,6 +127,7 @@ class LocalEdge:
         for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
             assert isinstance(outcome, asyncio.CancelledError), outcome
         await asyncio.gather(self.parts.registry.close(), self.parts.control.close())
+        await asyncio.to_thread(self.parts.telemetry.shutdown)
 
 
 class World:
@@ -126,7 +137,8 @@ class World:
         self._folder = folder
         self.control = control
         self.epochs = epochs
-        self.registry: Any = None  # its stub
+        self.registry: Any  # its stub
+        self.stop_registry: Callable[[], Awaitable[None]]
         self.routers: list[LocalRouter] = []
         self.edges: list[LocalEdge] = []
         self._key_pem = tokens.new_key_pem()
@@ -213,11 +225,13 @@ async def world_in(
         return []
 
     async with (
-        registry_over(epochs, HandClock(), folder, policy) as registry,
+        contextlib.AsyncExitStack() as registry_serving,
         serving([f"unix:{folder / 'control.sock'}"], register, Stop(), grace_s=0.1),
     ):
         world = World(folder, control, epochs)
-        world.registry = registry
+        registry = registry_over(epochs, HandClock(), folder, policy)
+        world.registry = await registry_serving.enter_async_context(registry)
+        world.stop_registry = registry_serving.aclose
         try:
             for number in range(routers):
                 await world.add_router(f"router-{number + 1}")
@@ -232,8 +246,23 @@ def play(folder: Path, scenario: Callable[[World], Awaitable[T]], **what: Any) -
     """Run a scenario in a fresh world, on the event loop that the processes run on."""
 
     async def main() -> T:
-        async with world_in(folder, **what) as world:
+        async with asyncio.timeout(SCENARIO_S), world_in(folder, **what) as world:
             return await scenario(world)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main())
+
+
+def play_router(folder: Path, scenario: Callable[[LocalRouter], Awaitable[None]]) -> None:
+    """Run a scenario with one router and nothing else."""
+
+    async def main() -> None:
+        router = LocalRouter(folder, "router-1")
+        async with asyncio.timeout(SCENARIO_S):
+            await router.start()
+            try:
+                await scenario(router)
+            finally:
+                await router.stop()
+
+    asyncio.run(main())

@@ -1,4 +1,4 @@
-"""The edge's server without uvicorn's main loop: up and down at once, where uvicorn twice sleeps a tenth of a second."""
+"""The edge's server without uvicorn's main loop, which sleeps a tenth of a second twice: up and down at once."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ async def stop(server: EdgeServer) -> None:
     for connection in list(server.server_state.connections):
         connection.shutdown()
     deadline = time.monotonic() + CLOSE_S
-    while server.server_state.connections and time.monotonic() < deadline:
+    while server.server_state.connections and time.monotonic() < deadline:  # noqa: ASYNC110 - it tells nobody
         await asyncio.sleep(0.002)
     for task in list(server.server_state.tasks):
         task.cancel()

@@ -9,8 +9,10 @@ from typing import Any
 from grpc import aio
 
 from browsergo.chassis.grpc_client import open_channel
+from browsergo.chassis.grpc_errors import from_rpc
 from browsergo.core.channel import frames
 from browsergo.core.channel.frames import Frame, Kind
+from browsergo.core.errors import BrowserGoError
 from browsergo.v2 import trunk_pb2, trunk_pb2_grpc, types_pb2
 
 TIMEOUT_S = 10.0
@@ -96,3 +98,15 @@ async def raw_trunk(address: str, edge: types_pb2.EdgeRun | None = None) -> Asyn
             yield trunk
         finally:
             trunk.cancel()
+
+
+def message(edge: types_pb2.EdgeRun, seq: int = 1, size_bytes: int = 2) -> Frame:
+    """A frame for that edge."""
+    return Frame(Kind.MSG, edge=edge.boot, seq=seq, payload=bytes(size_bytes))
+
+
+async def why_refused(trunk: RawTrunk) -> BrowserGoError:
+    """What the router ended the trunk with."""
+    error = await trunk.ended()
+    assert error is not None
+    return from_rpc(error)

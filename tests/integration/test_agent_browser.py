@@ -14,7 +14,7 @@ import uvloop
 from browsergo.agent import chrome
 from browsergo.agent.browser import BROWSER_ENDPOINT, Browser
 from browsergo.agent.chrome import Chrome
-from browsergo.core.errors import BrowserUnavailable, Forbidden, TargetNotFound
+from browsergo.core.errors import BrowserGoError, BrowserUnavailable, DeviceNotFound, MethodNotAllowed, TargetNotFound
 from tests.fakes.browser import PAGE_PATH, FakeBrowser
 from tests.fakes.chrome_program import PORT, seen_by, write_program
 from tests.fakes.processes import ProcessId, descendants, is_alive
@@ -214,7 +214,7 @@ def test_chrome_is_asked_as_localhost_and_without_an_origin() -> None:
     async def scenario(address: Browser) -> None:
         version = await address.version()
         assert (version.product, version.user_agent) == ("Fake/1.0", "Fake")
-        assert (await address.fetch("/json/list/")).status == 200
+        assert (await address.fetch("GET", "/json/list/")).status == 200
         for endpoint in (BROWSER_ENDPOINT, PAGE_PATH):
             connection = await address.dial(endpoint)
             connection.abort()
@@ -232,11 +232,19 @@ def test_a_page_that_is_not_there_is_no_target() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/json/new", "/json/close/X", "/json/version/../new", "/", "/devtools/inspector.html"]
+    ("method", "path", "refusal"),
+    [
+        ("GET", "/json/new", MethodNotAllowed),
+        ("DELETE", "/json/list", MethodNotAllowed),
+        ("GET", "/json/close/..", TargetNotFound),
+        ("GET", "/json/version/../new", DeviceNotFound),
+        ("GET", "/", DeviceNotFound),
+        ("GET", "/devtools/inspector.html", DeviceNotFound),
+    ],
 )
-def test_only_documents_are_fetched(path: str) -> None:
-    with FakeBrowser() as browser, pytest.raises(Forbidden):
-        asyncio.run(Browser.at(browser.url).fetch(path))
+def test_only_documents_are_fetched(method: str, path: str, refusal: type[BrowserGoError]) -> None:
+    with FakeBrowser() as browser, pytest.raises(refusal):
+        asyncio.run(Browser.at(browser.url).fetch(method, path))
 
 
 def test_what_does_not_answer_as_a_browser_is_none() -> None:

@@ -41,7 +41,17 @@ def test_a_page_is_opened_by_put_only(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/json/nothing", "/json/version/more", "/json/list/x", "/json/../json/version", "/json/.."]
+    "path",
+    [
+        "/json/nothing",
+        "/json/version/more",
+        "/json/list/x",
+        "/json/../json/version",
+        "/json/..",
+        "/",
+        "/list",
+        "/jsonlist",
+    ],
 )
 def test_other_documents_do_not_exist(path: str) -> None:
     with pytest.raises(DeviceNotFound):

@@ -32,6 +32,7 @@ class FakeRegistry(RegistryStub):
         self.fenced: set[str] = set()
         self.down = False
         self.asked = asyncio.Event()
+        self.answered: asyncio.Queue[None] = asyncio.Queue()  # one for each renewal
         self.open = asyncio.Event()
         self.open.set()
 
@@ -41,6 +42,7 @@ class FakeRegistry(RegistryStub):
     async def renew(self, devices: Sequence[types_pb2.Device]) -> list[str]:
         self._fail()
         names = {types_pb2.DEVICE_STATE_REGISTERED: "REGISTERED", types_pb2.DEVICE_STATE_ACTIVE: "ACTIVE"}
+        self.answered.put_nowait(None)
         self.renewed.append({found.identity.device_id: (found.epoch, names[found.state]) for found in devices})
         return [found.identity.device_id for found in devices if found.identity.device_id in self.fenced]
 
@@ -238,8 +240,8 @@ def test_a_change_is_told_at_once_and_silence_after_the_interval() -> None:
     async def scenario(scene: Scene) -> None:
         running = asyncio.create_task(scene.leases.run())
         scene.add("laptop")
-        while len(scene.registry.renewed) < 3:  # one for the change, then the interval's
-            await asyncio.sleep(0.005)
+        for _ in range(3):  # one for the change, then the interval's
+            await scene.registry.answered.get()
         running.cancel()
         await asyncio.wait([running])
 
@@ -256,8 +258,8 @@ def test_a_registry_that_is_away_is_asked_again_soon_and_said_to_be_away(monkeyp
         await scene.registry.asked.wait()
         assert scene.leases.last_error == "the registry is away"
         scene.registry.down = False
-        while not scene.registry.renewed:
-            await asyncio.sleep(0.005)
+        await scene.registry.answered.get()
+        await asyncio.sleep(0)
         assert scene.registry.renewed == [{"laptop": (1, "REGISTERED")}]
         assert scene.leases.last_error == ""
         running.cancel()
