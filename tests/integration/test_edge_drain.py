@@ -44,9 +44,12 @@ async def edge_process(world: World, folder: Path, drain_s: float) -> AsyncItera
     part = Part("edge-p", argv, {})
     try:
         await asyncio.to_thread(part.wait_ready)
-        await until(lambda: "edge-p" in world.router.edges(), "its trunk")
         ready = next(line for line in map(json.loads, part.log) if line["event"] == "ready")
-        yield EdgeProcess(part, tuple(ready["address"]))
+        edge = EdgeProcess(part, tuple(ready["address"]))
+        async with asyncio.timeout(10):
+            while (await request(edge.address, "/readyz")).status != 200:  # noqa: ASYNC110 - it is another process
+                await asyncio.sleep(0.01)
+        yield edge
     finally:
         await asyncio.to_thread(part.end)
 

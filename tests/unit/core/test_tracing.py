@@ -52,7 +52,7 @@ RECORDS = st.builds(
     st.binary(min_size=8, max_size=8) | st.just(b""),
     st.integers(0, 2**63),
     st.integers(0, 2**63),
-    st.dictionaries(st.text(), st.text() | st.integers() | st.booleans()),
+    st.dictionaries(st.text(), st.text() | st.integers(-(2**63), 2**63 - 1) | st.booleans()),
     st.none() | st.text(),
 )
 
