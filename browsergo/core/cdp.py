@@ -312,6 +312,7 @@ def relay_error(
 
 _ATTACHED = b'{"method":"Target.attachedToTarget"'
 _DETACHED = b'{"method":"Target.detachedFromTarget"'
+_INSPECTOR_DETACHED = b'{"method":"Inspector.detached"'
 _SESSION_PARAM = re.compile(rb'"params":\{"sessionId":"([^"\\]{1,128})"')
 _OUTER_SESSION = re.compile(rb'"sessionId":"([^"\\]{1,128})"\}\s*\Z')
 
@@ -334,6 +335,13 @@ def session_change(message: bytes) -> SessionChange | None:
         return None
     outer = _OUTER_SESSION.search(message, max(0, len(message) - 160))
     return SessionChange(match[1].decode(), outer[1].decode() if outer else None, attached)
+
+
+def is_inspector_detached(message: bytes) -> bool:
+    """Whether Chrome itself says that the page of this connection is gone (not one of its child sessions)."""
+    return (
+        message.startswith(_INSPECTOR_DETACHED) and _OUTER_SESSION.search(message, max(0, len(message) - 160)) is None
+    )
 
 
 def detached_event(session_id: str, parent: str | None) -> bytes:

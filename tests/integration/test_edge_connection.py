@@ -1,6 +1,7 @@
 """Open WebSocket connections of the edge over real sockets: early bytes, limits, and every way to end."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -186,5 +187,28 @@ def test_after_our_close_nothing_more_is_heard(loop: Loop) -> None:
             socket.send_text("after")
             assert await socket.closed() == Closed(4502, "BAD_MESSAGE")
             assert echo.heard == [b"before"]
+
+    loop.run(scenario)
+
+
+# --- peers that vanish ------------------------------------------------------------------------------------------
+
+
+def test_a_peer_that_vanishes_is_noticed_by_tcp_keepalive(loop: Loop) -> None:
+    async def scenario() -> None:
+        echo = Echo()
+        seen: list[int] = []
+
+        async def watching(upgrade: Upgrade) -> None:
+            assert upgrade._transport is not None
+            under = upgrade._transport.get_extra_info("socket")
+            seen.append(under.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+            seen.append(under.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE))
+            await echo.accepting()(upgrade)
+
+        async with served(watching) as at, raw_connection(at.address) as peer:
+            peer.writer.write(upgrade_lines(at.address, "/"))
+            assert (await peer.read_head())[0].startswith("HTTP/1.1 101")
+        assert seen == [1, 30]
 
     loop.run(scenario)

@@ -251,6 +251,8 @@ class ClientEnds:
             entry.sessions.pop(change.session_id, None)
         elif change is not None and len(entry.sessions) < self._limits.remembered_sessions:
             entry.sessions[change.session_id] = change.parent
+        elif cdp.is_inspector_detached(payload):
+            entry.page_gone = True
         client_flow.pass_on(entry, payload, self._limits, self._edge, effects)
 
     # --- bindings -----------------------------------------------------------------------------------------------

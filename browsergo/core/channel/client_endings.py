@@ -12,7 +12,7 @@ def last_words(entry: Channel, error: errors.BrowserGoError) -> Iterator[Effect]
     yield from settled(entry, error)
     for session_id, parent in reversed(entry.sessions.items()):
         yield Deliver(entry.id, cdp.detached_event(session_id, parent))
-    if "/page/" in entry.endpoint:
+    if "/page/" in entry.endpoint and not entry.page_gone:
         yield Deliver(entry.id, cdp.inspector_detached(error.code))
 
 

@@ -145,6 +145,7 @@ class Channel:
     writable: bool = True
     held: bool = False
     waiting: deque[tuple[int, bytes]] = field(default_factory=deque)
+    page_gone: bool = False  # Chrome has said Inspector.detached already
     sessions: dict[str, str | None] = field(default_factory=dict)
     assembler: Assembler = field(default_factory=Assembler)
 

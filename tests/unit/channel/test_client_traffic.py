@@ -322,6 +322,14 @@ def test_a_page_endpoint_ends_with_inspector_detached() -> None:
     ]
 
 
+@pytest.mark.parametrize(("session", "last_words"), [("", 0), (',"sessionId":"CHILD"', 1)])
+def test_what_chrome_has_said_of_its_page_is_not_said_again(session: str, last_words: int) -> None:
+    side = open_client(endpoint="/devtools/page/X")
+    gone = f'{{"method":"Inspector.detached","params":{{"reason":"target_closed"}}{session}}}'.encode()
+    assert told(side.message(1, gone)) == [json.loads(gone)]
+    assert len(told(side.ends.end(CHANNEL, errors.DeviceGone()))) == last_words
+
+
 def test_what_waits_for_a_slow_client_comes_before_the_errors() -> None:
     side = open_client()
     side.command(command(1))
