@@ -59,10 +59,10 @@ def test_urls_lead_back_to_the_forwarder_and_carry_no_ticket(forwarded: Address)
 
 def test_a_page_is_opened_driven_and_closed_at_the_root(forwarded: Address) -> None:
     page = document(forwarded, "/json/new?about:blank%23forward", "PUT")
+    assert page["url"] == "about:blank#forward"
     assert page["id"] in {entry["id"] for entry in document(forwarded, "/json/list")}
     with RawClient(page["webSocketDebuggerUrl"]) as client:
-        answer = client.call("Runtime.evaluate", {"expression": "location.hash"})
-        assert answer["result"]["value"] == "#forward"
+        assert client.call("Target.getTargetInfo")["targetInfo"]["targetId"] == page["id"]
     assert get(forwarded, f"/json/close/{page['id']}").body == "Target is closing"
 
 
