@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import h11
 import typer
@@ -22,7 +22,7 @@ from browsergo.cli.exits import FAILED, USAGE, CliError
 from browsergo.cli.stack import DataDir, ready_record
 from browsergo.cli.tokens import read_signing_key
 from browsergo.cli.urls import authority, client_token
-from browsergo.core.discovery import read_fetch
+from browsergo.core.discovery import devtools_url, read_fetch
 from browsergo.core.errors import BrowserGoError
 from browsergo.core.ids import DEVICE_ID_FORM, is_device_id
 
@@ -35,7 +35,6 @@ _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _ALLOWED_ORIGINS = frozenset({"devtools://devtools"})
 _SERVED = ("/json", "/devtools/")
 _NOT_PASSED_ON = frozenset({b"host", b"authorization", b"origin", b"accept-encoding", b"connection", b"keep-alive"})
-_FRONTEND = "devtools://devtools/bundled/inspector.html"
 
 
 class Refusal(Exception):
@@ -153,7 +152,7 @@ def _lead_back(entry: dict[str, Any], upstream: Upstream, host: str) -> None:
     path = urlsplit(url).path.removeprefix(upstream.path)
     entry["webSocketDebuggerUrl"] = f"ws://{host}{path}"
     if "devtoolsFrontendUrl" in entry:
-        entry["devtoolsFrontendUrl"] = f"{_FRONTEND}?ws={quote(host + path, safe='/:')}"
+        entry["devtoolsFrontendUrl"] = devtools_url(entry["webSocketDebuggerUrl"])
 
 
 def _values(request: h11.Request, wanted: bytes) -> list[str]:

@@ -10,6 +10,7 @@ import json
 import re
 from typing import NamedTuple
 
+from browsergo.core import semconv
 from browsergo.core.errors import CDP_SERVER_ERROR
 
 PARSE_ERROR = -32700
@@ -364,4 +365,4 @@ _METHOD_FORM = re.compile(r"[A-Z][A-Za-z]{1,40}\.[a-z][A-Za-z]{0,60}\Z")
 
 def traced_method(method: str) -> str:
     """The method as spans may show it: anything not spelled like `Domain.name` is `other` (it may carry a secret)."""
-    return method if _METHOD_FORM.match(method) else "other"
+    return method if _METHOD_FORM.match(method) else semconv.OTHER_METHOD

@@ -7,6 +7,7 @@ Chrome's own rules: `new` is a PUT whose whole query is the URL to open; `close`
 import re
 from enum import Enum
 from typing import NamedTuple
+from urllib.parse import quote
 
 from browsergo.core.errors import DeviceNotFound, MethodNotAllowed, TargetNotFound
 
@@ -84,6 +85,16 @@ def _new(method: str, query: str) -> Fetch:
     if len(query) > MAX_URL_BYTES or _PRINTABLE.match(query) is None:
         raise MethodNotAllowed(f"the URL for /json/new is longer than {MAX_URL_BYTES} bytes or not percent-encoded")
     return Fetch(Document.NEW, "PUT", f"/json/new?{query}" if query else "/json/new")
+
+
+# The front end that every Chrome has built in; the page it inspects is named by its query.
+_FRONTEND = "devtools://devtools/bundled/inspector.html"
+
+
+def devtools_url(websocket_url: str) -> str:
+    """What to paste into a Chrome's address bar so that its DevTools inspect the page at `ws(s)://...`."""
+    scheme, _, rest = websocket_url.partition("://")
+    return f"{_FRONTEND}?{scheme}={quote(rest, safe='/:')}"
 
 
 _OURS = re.compile(r"(?:token|ticket|traceparent)=[^&]*\Z")

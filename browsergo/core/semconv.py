@@ -26,7 +26,6 @@ ATTR_DEVICE = "browsergo.device"
 ATTR_SEQUENCE = "browsergo.seq"
 ATTR_DIRECTION = "browsergo.direction"
 ATTR_BYTES = "browsergo.bytes"
-ATTR_EXECUTED = "browsergo.executed"
 DIRECTION_DOWN = "down"  # toward the browser
 DIRECTION_UP = "up"  # toward the client
 

@@ -8,11 +8,10 @@ import json
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from browsergo.core.discovery import devtools_url
 from browsergo.core.errors import BrowserUnavailable
 from edge.core.endpoints import websocket_endpoint
 
-# The front end that every Chrome has built in; the page it inspects is named by its query.
-_FRONTEND = "devtools://devtools/bundled/inspector.html"
 _URLS = ("webSocketDebuggerUrl", "devtoolsFrontendUrl")
 
 
@@ -40,8 +39,7 @@ def _entry(entry: dict[str, Any], device: str, base: str, ticket: str) -> dict[s
     url = f"{base}{path}{query}"
     changed = {**entry, "webSocketDebuggerUrl": url}
     if "devtoolsFrontendUrl" in entry:
-        scheme, _, rest = url.partition("://")
-        changed["devtoolsFrontendUrl"] = f"{_FRONTEND}?{scheme}={quote(rest, safe='/:')}"
+        changed["devtoolsFrontendUrl"] = devtools_url(url)
     return changed
 
 
