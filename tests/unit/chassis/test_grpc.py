@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from grpc import StatusCode, aio
+from grpc._cython import cygrpc
 
 from browsergo.chassis.config import ConfigError
 from browsergo.chassis.grpc_client import CLIENT_OPTIONS, open_channel
@@ -15,6 +16,11 @@ from browsergo.core import errors
 from browsergo.v2 import control_pb2, control_pb2_grpc
 from tests.fakes import grpc_probe
 from tests.fakes.control_service import FakeControl
+
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+HTTP2_SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+HTTP2_PING = b"\0\0\10\6\0\0\0\0\0" + b"arethere"
+HTTP2_PONG = b"\0\0\10\6\1\0\0\0\0" + b"arethere"
 
 CLIENT, SERVER = dict(CLIENT_OPTIONS), dict(SERVER_OPTIONS)
 
@@ -29,11 +35,35 @@ def test_a_client_pings_every_ten_seconds_also_when_idle_and_goes_through_no_pro
 
 def test_a_server_permits_these_pings_and_sends_its_own() -> None:
     """With gRPC's defaults it would answer the third one with "Too many pings" and end every trunk."""
-    assert SERVER["grpc.http2.min_recv_ping_interval_without_data_ms"] <= CLIENT["grpc.keepalive_time_ms"] / 2
+    assert SERVER["grpc.http2.min_ping_interval_without_data_ms"] <= CLIENT["grpc.keepalive_time_ms"] / 2
     assert SERVER["grpc.http2.max_pings_without_data"] == 0
     assert SERVER["grpc.keepalive_permit_without_calls"] == 1
     assert SERVER["grpc.keepalive_time_ms"] == 10_000
     assert SERVER["grpc.keepalive_timeout_ms"] == 5_000
+
+
+@pytest.mark.parametrize("name", sorted(CLIENT | SERVER))
+def test_every_option_is_one_that_the_library_knows(name: str) -> None:
+    """gRPC takes an unknown option without a word, so a misspelled one is as good as none."""
+    known = name.encode() + b"\0" in Path(cygrpc.__file__).read_bytes()
+    assert known
+
+
+@pytest.mark.slow
+def test_pings_at_the_pace_that_is_permitted_are_answered_for_as_long_as_they_come() -> None:
+    pace_s = SERVER["grpc.http2.min_ping_interval_without_data_ms"] / 1000 + 0.5
+
+    async def ping() -> None:
+        async with serving(["127.0.0.1:0"], lambda _: [], Stop()) as server, asyncio.timeout(60):
+            reader, writer = await asyncio.open_connection(*server.addresses[0].split(":"))
+            writer.write(HTTP2_PREFACE + HTTP2_SETTINGS)
+            for _ in range(5):  # two that come too fast are forgiven, the third ends the connection
+                await asyncio.sleep(pace_s)
+                writer.write(HTTP2_PING)
+                await reader.readuntil(HTTP2_PONG)
+            writer.close()
+
+    asyncio.run(ping())
 
 
 def test_both_sides_take_messages_of_the_same_size() -> None:
