@@ -1,11 +1,11 @@
 """gRPC as this system uses it: keepalive that both sides permit, safe addresses, errors that keep their code."""
 
 import asyncio
+import importlib.util
 from pathlib import Path
 
 import pytest
 from grpc import StatusCode, aio
-from grpc._cython import cygrpc
 
 from browsergo.chassis.config import ConfigError
 from browsergo.chassis.grpc_client import CLIENT_OPTIONS, open_channel
@@ -45,7 +45,10 @@ def test_a_server_permits_these_pings_and_sends_its_own() -> None:
 @pytest.mark.parametrize("name", sorted(CLIENT | SERVER))
 def test_every_option_is_one_that_the_library_knows(name: str) -> None:
     """gRPC takes an unknown option without a word, so a misspelled one is as good as none."""
-    known = name.encode() + b"\0" in Path(cygrpc.__file__).read_bytes()
+    library = importlib.util.find_spec("grpc._cython.cygrpc")
+    assert library is not None
+    assert library.origin is not None
+    known = name.encode() + b"\0" in Path(library.origin).read_bytes()
     assert known
 
 
