@@ -91,6 +91,7 @@ def left_out(count: int, log: Path) -> str:
     return f"({count} more lines in {log})"
 
 
-def port_refused(host: str, port: int, why: str) -> str:
-    """The public port cannot be had."""
-    return f"port {port} on {host} cannot be used ({why}); choose another with --port or BROWSERGO_UP_PORT"
+def port_refused(host: str, port: int, why: str, flag: str) -> str:
+    """A port that `flag` names cannot be had."""
+    variable = f"BROWSERGO_UP_{flag.removeprefix('--').replace('-', '_').upper()}"
+    return f"port {port} on {host} cannot be used ({why}); choose another with {flag} or {variable}"

@@ -17,6 +17,9 @@ class UpConfig(ProcessConfig):
     log_format: str = Field(default="auto", pattern="^(auto|json)$", description="of the files in logs/: JSON lines")
     host: str = Field(default="127.0.0.1", min_length=1, description="loopback address that the public port listens on")
     port: int = Field(default=3000, ge=0, le=65_535, description="public port; 0: any free one")
+    device_origin_port: int = Field(
+        default=0, ge=0, le=65_535, description="port that serves the DevTools front ends of devices; 0: any free one"
+    )
     data_dir: Path | None = Field(default=None, description="keys, state and logs; default ~/.local/share/browsergo")
     edges: int = Field(default=2, ge=1, le=16, description="edge processes; edge-1 has the public port")
     device: bool = Field(default=True, description="run a local browser as device `local`")

@@ -31,12 +31,21 @@ class ChildSpec:
 
 @dataclass(frozen=True, slots=True)
 class EdgePlace:
-    """An edge's listening socket, bound by the supervisor: `fd` is inherited, `host` and `port` are where it is."""
+    """An edge's listening sockets, bound by the supervisor: `fd` is inherited, `host` and `port` are where it is.
+
+    `device_origin_fd` is that of its device origin; None: it has none, because people dial another edge.
+    """
 
     edge_id: str
     host: str
     port: int
     fd: int
+    device_origin_fd: int | None = None
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """What its process inherits."""
+        return (self.fd,) if self.device_origin_fd is None else (self.fd, self.device_origin_fd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +134,9 @@ def _edge(plan: Plan, place: EdgePlace) -> ChildSpec:
         *("--registry", plan.registry, "--routers", plan.router, "--control", plan.control),
         *("--signing-key", str(plan.data_dir.signing_key), "--drain-s", str(EDGE_DRAIN_S)),
         *(("--insecure-no-auth",) if plan.insecure_no_auth else ()),
+        *(("--device-origin-fd", str(place.device_origin_fd)) if place.device_origin_fd is not None else ()),
     )
-    return ChildSpec(place.edge_id, "edge", (*module_argv("edge"), *words, *_logs(plan)), (place.fd,))
+    return ChildSpec(place.edge_id, "edge", (*module_argv("edge"), *words, *_logs(plan)), place.fds)
 
 
 def _agent(plan: Plan) -> ChildSpec:

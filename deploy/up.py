@@ -75,11 +75,12 @@ def _take_stack(
     tenancy = take(where)
     held.callback(tenancy.leave)
     listeners = _listen(config, held)
+    origin = held.enter_context(_listen_on(config.host, config.device_origin_port, flag="--device-origin-port"))
     hint = announcements.data_dir_hint(config.data_dir)
     plan = Plan(
         data_dir=where,
         sockets=tenancy.sockets,
-        edges=tuple(_place(number, listener) for number, listener in enumerate(listeners, 1)),
+        edges=_places(listeners, origin),
         log_level=config.log_level,
         insecure_no_auth=config.insecure_no_auth,
         chrome=chrome,
@@ -90,7 +91,7 @@ def _take_stack(
         table=table(plan),
         environ=child_environ(environ, _config_file(argv)),
         key=_key(where, screen, hint),
-        listeners=listeners,
+        listeners=[*listeners, origin],
         screen=screen,
         times=times,
         hint=hint,
@@ -220,12 +221,18 @@ def _listen(config: UpConfig, held: ExitStack) -> list[socket.socket]:
     return [public, *(held.enter_context(_listen_on(address, 0)) for _ in range(1, config.edges))]
 
 
-def _listen_on(host: str, port: int) -> socket.socket:
+def _listen_on(host: str, port: int, flag: str = "--port") -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise Refused(announcements.port_refused(host, port, error.strerror or str(error))) from None
+        raise Refused(announcements.port_refused(host, port, error.strerror or str(error), flag)) from None
+
+
+def _places(listeners: Sequence[socket.socket], device_origin: socket.socket) -> tuple[EdgePlace, ...]:
+    """Where each edge is. People dial the first one, so it has the device origin."""
+    places = [_place(number, listener) for number, listener in enumerate(listeners, 1)]
+    return replace(places[0], device_origin_fd=device_origin.fileno()), *places[1:]
 
 
 def _place(number: int, listener: socket.socket) -> EdgePlace:

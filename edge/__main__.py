@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import socket
 from collections.abc import Awaitable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,13 +22,17 @@ from edge.admin import EdgeAdmin
 from edge.bridge import Bridge
 from edge.clients import Clients
 from edge.config import EdgeConfig
+from edge.core.addresses import Addresses
 from edge.core.admission import Admission
+from edge.core.forwarding import TrustedProxies
+from edge.device_origin import ByHost, DeviceOrigin
 from edge.devices import Devices
 from edge.discovery import Discovery
 from edge.gate import EdgeGate, Parts
 from edge.leases import Leases
-from edge.server import EdgeServer, http_protocol, listening_socket, make_server
+from edge.server import http_protocol, listening_socket, make_server
 from edge.stubs import ControlStub, RegistryStub
+from edge.tickets import Tickets
 from edge.trunks import Trunks
 
 DRAIN_STEP_S = 0.1
@@ -37,7 +43,10 @@ PING_TIMEOUT_S = 2.0
 class Edge:
     """Everything of one edge process, wired in one place."""
 
-    def __init__(self, config: EdgeConfig, log: structlog.typing.FilteringBoundLogger) -> None:
+    def __init__(
+        self, config: EdgeConfig, log: structlog.typing.FilteringBoundLogger, device_origin_port: int = 0
+    ) -> None:
+        """`device_origin_port` is where the device origin's own listener is; 0: it has none."""
         self.config = config
         self.log = log
         self.run_id = types_pb2.EdgeRun(edge_id=config.edge_id, boot=random.SystemRandom().randrange(1, 2**64 - 1))
@@ -45,10 +54,12 @@ class Edge:
         key = read_key(config)
         self.admission = Admission(
             None if config.insecure_no_auth or key is None else tokens.Verifier(key.public_key()),
-            frozenset(name.lower() for name in config.public_hosts),
+            _served_hosts(config),
             frozenset(config.allowed_origins),
             config.url_tokens,
+            TrustedProxies(config.trusted_proxies),
         )
+        addresses = Addresses(config.public_url, config.device_origin_url, device_origin_port)
         self.registry = RegistryStub(config.registry, self.run_id)
         self.control = ControlStub(config.control)
         self.trunks = Trunks(config.routers, self.run_id, log)
@@ -58,13 +69,17 @@ class Edge:
         self.devices = Devices(self.bridge, log)
         self.leases = Leases(self.devices, self.registry, self.run_id, config.lease_renewal_s, log)
         self.gate = EdgeGate(
-            Parts(config, self.admission, self.clients, self.devices, self.registry, self.control), log
+            Parts(config, self.admission, addresses, self.clients, self.devices, self.registry, self.control), log
         )
         admin = EdgeAdmin(self.run_id, self.clients, self.devices, self.gate.counts, config.insecure_no_auth)
         self.bridge.connect(self.clients, self.devices, admin)
-        discovery = Discovery(self.clients, self.admission, key, config.public_url, self.failing)
-        protocol = http_protocol(self.gate, config.max_client_message_bytes)
-        self.server: EdgeServer = make_server(discovery.app(), protocol)
+        tickets = Tickets(None if self.admission.verifier is None else key)
+        discovery = Discovery(self.clients, self.admission, tickets, addresses, self.failing).app()
+        device_origin = DeviceOrigin(self.clients, self.admission, addresses).app()
+        size = config.max_client_message_bytes
+        by_host = ByHost(discovery, device_origin, self.admission, addresses)
+        self.server = make_server(by_host, http_protocol(self.gate, size))
+        self.device_origin_server = make_server(device_origin, http_protocol(self.gate.at_device_origin, size))
 
     async def failing(self) -> Mapping[str, str]:
         """For /readyz: the parts that fail, with why."""
@@ -77,7 +92,8 @@ class Edge:
     async def drain(self, stop: Stop) -> None:
         """Nothing new; devices go elsewhere; clients may finish for `drain_s`, or until a second signal."""
         self.gate.draining = True
-        self.server.stop_accepting()
+        for server in (self.server, self.device_origin_server):
+            server.stop_accepting()
         for session in self.devices:
             session.control.drain("the edge is shutting down")
         loop = asyncio.get_running_loop()
@@ -90,6 +106,12 @@ class Edge:
         self.clients.end_all(Draining())
         for session in self.devices:
             self.devices.remove(session, Draining())
+
+
+def _served_hosts(config: EdgeConfig) -> frozenset[str]:
+    device_origin = urlsplit(config.device_origin_url).hostname
+    names = [*config.public_hosts, *([device_origin] if device_origin else [])]
+    return frozenset(name.lower() for name in names)
 
 
 def read_key(config: EdgeConfig) -> Ed25519PrivateKey | None:
@@ -115,18 +137,35 @@ async def _failure(call: Awaitable[object]) -> str:
     return ""
 
 
+def _device_origin_socket(config: EdgeConfig) -> socket.socket | None:
+    if config.device_origin_fd is None and config.device_origin_port is None:
+        return None
+    return listening_socket(
+        config.host, config.device_origin_port or 0, config.device_origin_fd, flag="--device-origin-port"
+    )
+
+
+async def _serve_all(edge: Edge, listener: socket.socket, origin_listener: socket.socket | None) -> None:
+    """Until told to exit, or one of them fails."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(edge.server.serve(sockets=[listener]))
+        if origin_listener is not None:
+            group.create_task(edge.device_origin_server.serve(sockets=[origin_listener]))
+
+
 async def serve(config: EdgeConfig, stop: Stop) -> None:
     """Serve until asked to stop, then drain."""
     log = configure_logs(semconv.SERVICE_EDGE, config.edge_id, config.log_level, config.log_format)
     listener = listening_socket(config.host, config.port, config.fd)
-    edge = Edge(config, log)
+    origin_listener = _device_origin_socket(config)
+    edge = Edge(config, log, origin_listener.getsockname()[1] if origin_listener is not None else 0)
     background: list[asyncio.Task[None]] = [
         asyncio.create_task(edge.trunks.run(edge.bridge)),
         asyncio.create_task(edge.clients.keep_time()),
         asyncio.create_task(edge.leases.run()),
         asyncio.create_task(edge.registry.watch(edge.devices.changed.set)),
     ]
-    serving = asyncio.create_task(edge.server.serve(sockets=[listener]))
+    serving = asyncio.create_task(_serve_all(edge, listener, origin_listener))
     stopping: asyncio.Task[Any] = asyncio.create_task(stop.requested.wait())
     log.info("ready", address=listener.getsockname()[:2], boot=f"{edge.run_id.boot:016x}")
     try:
@@ -134,7 +173,7 @@ async def serve(config: EdgeConfig, stop: Stop) -> None:
         if stop.requested.is_set():
             log.info("stopping", channels=edge.clients.channels, devices=len(edge.devices))
             await edge.drain(stop)
-            edge.server.should_exit = True
+            edge.server.should_exit = edge.device_origin_server.should_exit = True
             await serving
             await edge.leases.renew()
         for task in (serving, *background):

@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from browsergo.chassis.config import ProcessConfig
 from browsergo.chassis.process import is_loopback
+from edge.core.forwarding import TrustedProxies
+
+_ORIGIN = r"^(https?://[^/?#@\s]+)?$"
 
 
 class EdgeConfig(ProcessConfig):
@@ -25,7 +28,21 @@ class EdgeConfig(ProcessConfig):
     insecure_no_auth: bool = Field(default=False, description="ask for no token; loopback only")
     url_tokens: bool = Field(default=True, description="accept ?token= on CDP URLs")
     public_url: str = Field(
-        default="", pattern=r"^(https?://[^/\s]+)?$", description="how clients reach this edge, for URLs it hands out"
+        default="", pattern=_ORIGIN, description="how clients reach this edge, for URLs it hands out"
+    )
+    trusted_proxies: list[str] = Field(
+        default=[], description="addresses or networks (CIDR) of proxies whose X-Forwarded-* headers are believed"
+    )
+    device_origin_port: int | None = Field(
+        default=None, ge=0, le=65535, description="port of the device origin, which serves devices' DevTools; 0: any"
+    )
+    device_origin_fd: int | None = Field(
+        default=None, ge=3, description="an inherited listening socket, instead of device_origin_port"
+    )
+    device_origin_url: str = Field(
+        default="",
+        pattern=_ORIGIN,
+        description="how people reach the device origin; without a port of its own its host name tells it apart",
     )
     public_hosts: list[str] = Field(default=[], description="names, besides loopback, that a Host header may have")
     allowed_origins: list[str] = Field(
@@ -38,6 +55,12 @@ class EdgeConfig(ProcessConfig):
     resume_window_s: float = Field(default=30.0, ge=0.0, le=120.0, description="how long a device may be away")
     link_pool: int = Field(default=2, ge=1, le=8, description="data connections a device may open")
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        TrustedProxies(value)
+        return value
+
     @model_validator(mode="after")
     def _safe(self) -> Self:
         if self.fd is None and not is_loopback(self.host):
@@ -46,4 +69,6 @@ class EdgeConfig(ProcessConfig):
             )
         if self.signing_key is None and not self.insecure_no_auth:
             raise ValueError("signing_key is needed to check tokens (or --insecure-no-auth, on loopback only)")
+        if self.device_origin_url and self.device_origin_url == self.public_url:
+            raise ValueError("device_origin_url must be another origin than public_url")
         return self

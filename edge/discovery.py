@@ -1,18 +1,15 @@
 """Plain HTTP of the edge: discovery of a device's browser, liveness and readiness."""
 
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 import browsergo
-from browsergo.core import tokens
 from browsergo.core.discovery import METHODS, read_fetch, without_credentials
 from browsergo.core.errors import (
     BrowserGoError,
@@ -22,11 +19,15 @@ from browsergo.core.errors import (
     Unauthenticated,
 )
 from browsergo.core.ids import is_device_id
+from browsergo.core.tokens import Grant
 from edge.clients import Clients
-from edge.core.admission import TICKET_SUBJECT, Admission, Knock, require_cdp
-from edge.core.rewriting import rewrite
+from edge.core.addresses import Addresses
+from edge.core.admission import Admission, Knock, require_cdp
+from edge.core.endpoints import frontend_prefix
+from edge.core.forwarding import Arrival
+from edge.core.rewriting import LeadingBack, rewrite
+from edge.tickets import Tickets
 
-TICKET_TTL_S = 3600
 _JSON, _TEXT = "application/json; charset=UTF-8", "text/plain; charset=UTF-8"
 # What Chrome answers itself: done, no such target, wrong method. Anything else is the browser's failure.
 _CHROMES_OWN = frozenset({HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
@@ -35,20 +36,15 @@ Readiness = Callable[[], Awaitable[Mapping[str, str]]]
 
 
 class Discovery:
-    """The HTTP application. `readiness` names the parts that fail, with why; empty: ready."""
+    """The HTTP application of the edge's own origin. `readiness` names the parts that fail, with why; empty: ready."""
 
     def __init__(
-        self,
-        clients: Clients,
-        admission: Admission,
-        key: Ed25519PrivateKey | None,
-        public_url: str,
-        readiness: Readiness,
+        self, clients: Clients, admission: Admission, tickets: Tickets, addresses: Addresses, readiness: Readiness
     ) -> None:
         self._clients = clients
         self._admission = admission
-        self._key = key
-        self._public_url = public_url
+        self._tickets = tickets
+        self._addresses = addresses
         self._readiness = readiness
 
     def app(self) -> Starlette:
@@ -68,7 +64,7 @@ class Discovery:
     def _guarded(self, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         async def guarded(request: Request) -> Response:
             try:
-                self._admission.check_source(knock_of(request))
+                self._admission.check_source(knock_of(request, self._admission))
                 return await endpoint(request)
             except BrowserGoError as error:
                 return refusal(error)
@@ -90,40 +86,28 @@ class Discovery:
 
     async def _document(self, request: Request) -> Response:
         device = request.path_params["device"]
-        grant = self._admission.grant(knock_of(request), time.time())
+        knock = knock_of(request, self._admission)
+        grant = self._admission.grant(knock, time.time())
         if not is_device_id(device):
             raise InvalidDeviceId
         require_cdp(grant, device)
         fetch = read_fetch(request.method, f"/json/{request.path_params.get('rest', '')}", _query_for_browser(request))
         status, body = await self._clients.fetch(device, fetch.method, fetch.target)
-        if status == HTTPStatus.SERVICE_UNAVAILABLE:  # of its edge (no link yet) or its agent (too much to do)
-            raise ServiceUnavailable("the device cannot answer now; try again", retry_after_s=1)
-        if status not in _CHROMES_OWN:
-            raise BrowserUnavailable(f"the device's browser answered with HTTP {status}")
+        check_answered(status, _CHROMES_OWN)
         is_json = status == HTTPStatus.OK and not fetch.document.is_text
         if is_json and fetch.document.names_targets:
-            body = rewrite(body, device, self._base(request), self._ticket(device, grant))
+            body = rewrite(body, self._leading_back(knock.arrival, device, grant))
         headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
         return Response(body, status, headers, _JSON if is_json else _TEXT)
 
-    def _base(self, request: Request) -> str:
-        if self._public_url:
-            return "ws" + self._public_url.removeprefix("http")
-        scheme = "wss" if request.url.scheme == "https" else "ws"
-        return f"{scheme}://{request.headers['host']}"
-
-    def _ticket(self, device: str, grant: tokens.Grant) -> str:
-        """A ticket for this device only; it ends with the credential that asked, and after an hour at most."""
-        if self._key is None or self._admission.verifier is None:
-            return ""
-        now = int(time.time())
-        return tokens.mint(
-            self._key,
-            subject=f"{TICKET_SUBJECT}{grant.subject}",
-            scopes=[f"cdp:{device}:{grant.profile_for(device)}"],
-            now_unix_s=now,
-            ttl_s=max(1, min(TICKET_TTL_S, grant.expires_unix_s - now)),
-            token_id=secrets.token_hex(8),
+    def _leading_back(self, arrival: Arrival, device: str, grant: Grant) -> LeadingBack:
+        """Where the URLs of a document for this client lead."""
+        origin = self._addresses.device_origin(arrival)
+        return LeadingBack(
+            device=device,
+            edge=self._addresses.edge(arrival),
+            ticket=self._tickets.cdp(device, grant),
+            frontend=f"{origin}{frontend_prefix(device, self._tickets.frontend(device, grant))}" if origin else "",
         )
 
 
@@ -132,17 +116,27 @@ def _query_for_browser(request: Request) -> str:
     return without_credentials(query.decode("ascii", "replace"))
 
 
-def knock_of(request: Request) -> Knock:
+def knock_of(request: Request, admission: Admission) -> Knock:
     """What of an HTTP request decides whether it may come in."""
     headers = request.headers
+    peer = request.client.host if request.client is not None else ""
+    direct = Arrival(peer, request.url.scheme, tuple(headers.getlist("host")))
     return Knock(
-        tuple(headers.getlist("host")),
+        admission.arrival(direct, headers.getlist),
         tuple(headers.getlist("origin")),
         headers.get("authorization"),
         (),
         request.query_params.get("token"),
         request.query_params.get("ticket"),
     )
+
+
+def check_answered(status: int, browsers_own: frozenset[HTTPStatus]) -> None:
+    """Raise what `status` of a fetch means, unless it is one that the browser itself answers with when all is well."""
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:  # of its edge (no link yet) or its agent (too much to do)
+        raise ServiceUnavailable("the device cannot answer now; try again", retry_after_s=1)
+    if status not in browsers_own:
+        raise BrowserUnavailable(f"the device's browser answered with HTTP {status}")
 
 
 def refusal(error: BrowserGoError) -> Response:

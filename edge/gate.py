@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 import structlog
@@ -9,19 +10,23 @@ import structlog
 from browsergo.core import device_messages
 from browsergo.core.channel.frames import MAX_LINK_MESSAGE_BYTES
 from browsergo.core.errors import BrowserGoError, Draining, NoSuchEndpoint, Unauthenticated
+from browsergo.core.tokens import Grant
 from edge import control_socket, device_socket
 from edge.cdp_socket import CdpSocket
 from edge.clients import Clients
 from edge.config import EdgeConfig
 from edge.control_socket import ControlSocket
 from edge.core import control_protocol
-from edge.core.admission import Admission, require_cdp, require_control, require_device
-from edge.core.endpoints import Endpoint, Purpose, websocket_endpoint
+from edge.core.addresses import Addresses
+from edge.core.admission import Admission, Knock, require_cdp, require_control, require_device
+from edge.core.endpoints import Endpoint, Purpose, is_page, websocket_endpoint
 from edge.device_socket import DeviceSocket
 from edge.devices import Devices
 from edge.link_socket import LinkSocket
 from edge.stubs import ControlStub, RegistryStub
 from edge.upgrade import Upgrade
+
+Pass = Callable[[Upgrade, Knock], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -30,6 +35,7 @@ class Parts:
 
     config: EdgeConfig
     admission: Admission
+    addresses: Addresses
     clients: Clients
     devices: Devices
     registry: RegistryStub
@@ -52,35 +58,55 @@ class EdgeGate:
         return {purpose.value: found[purpose.value] for purpose in Purpose}
 
     async def __call__(self, upgrade: Upgrade) -> None:
-        """Accept or refuse one upgrade."""
+        """Accept or refuse one upgrade at the edge's own port."""
+        knock = self._knock(upgrade)
+        here = self._pass_page if self._parts.addresses.shares_port(knock.arrival) else self._pass
+        await self._decide(upgrade, knock, here)
+
+    async def at_device_origin(self, upgrade: Upgrade) -> None:
+        """Accept or refuse one upgrade at the device origin's own port."""
+        await self._decide(upgrade, self._knock(upgrade), self._pass_page)
+
+    def _knock(self, upgrade: Upgrade) -> Knock:
+        return upgrade.knock(self._parts.admission.arrival(upgrade.direct, upgrade.request.headers.get_all))
+
+    async def _decide(self, upgrade: Upgrade, knock: Knock, pass_on: Pass) -> None:
         try:
             if self.draining:
                 raise Draining(retry_after_s=1)
-            await self._pass(upgrade)
+            await pass_on(upgrade, knock)
         except BrowserGoError as error:
             self.refused[error.code] += 1
-            self._log.info("upgrade refused", reason=error.code, peer=upgrade.peer)
+            self._log.info("upgrade refused", reason=error.code, peer=knock.arrival.peer)
             upgrade.refuse(error)
 
-    async def _pass(self, upgrade: Upgrade) -> None:
-        parts, knock = self._parts, upgrade.knock
+    async def _pass_page(self, upgrade: Upgrade, knock: Knock) -> None:
+        """At the device origin: pages of devices' browsers, for whom has a ticket, and nothing else."""
+        parts = self._parts
+        parts.admission.check_device_origin(knock, parts.addresses)
+        endpoint = websocket_endpoint(upgrade.target.path)
+        if endpoint is None or not is_page(endpoint):
+            raise NoSuchEndpoint("the device origin serves pages of devices' browsers only")
+        knock = replace(knock, authorization=None, subprotocols=(), url_token=None)
+        grant = parts.admission.grant(knock, time.time())
+        self._count(upgrade, endpoint)
+        await self._open_channel(upgrade, endpoint, grant)
+
+    async def _pass(self, upgrade: Upgrade, knock: Knock) -> None:
+        parts = self._parts
         parts.admission.check_source(knock)
         endpoint = websocket_endpoint(upgrade.target.path)
         if endpoint is not None and device_messages.LINK_SUBPROTOCOL in knock.subprotocols:
-            self._link(upgrade, endpoint)
+            self._link(upgrade, endpoint, knock)
             return
         if endpoint is None or endpoint.purpose is not Purpose.CDP:
             knock = replace(knock, url_token=None, url_ticket=None)  # only CDP clients can give nothing but a URL
         grant = parts.admission.grant(knock, time.time())
         if endpoint is None:
             raise NoSuchEndpoint
-        self._open[upgrade] = endpoint.purpose
-        upgrade.on_gone(lambda: self._open.pop(upgrade, None))
+        self._count(upgrade, endpoint)
         if endpoint.purpose is Purpose.CDP:
-            require_cdp(grant, endpoint.device)
-            socket = CdpSocket(parts.clients, upgrade)
-            await socket.open(endpoint.device, endpoint.target)
-            socket.expire_at(grant.expires_unix_s)
+            await self._open_channel(upgrade, endpoint, grant)
         elif endpoint.purpose is Purpose.DEVICE:
             require_device(grant)
             device = DeviceSocket(upgrade, grant, parts.devices, parts.registry, parts.config, self._log)
@@ -94,9 +120,19 @@ class EdgeGate:
             if upgrade.accept(operator, ours, max_message_bytes=control_socket.MESSAGE_BYTES):
                 operator.start()
 
-    def _link(self, upgrade: Upgrade, endpoint: Endpoint) -> None:
+    def _count(self, upgrade: Upgrade, endpoint: Endpoint) -> None:
+        self._open[upgrade] = endpoint.purpose
+        upgrade.on_gone(lambda: self._open.pop(upgrade, None))
+
+    async def _open_channel(self, upgrade: Upgrade, endpoint: Endpoint, grant: Grant) -> None:
+        require_cdp(grant, endpoint.device)
+        socket = CdpSocket(self._parts.clients, upgrade)
+        await socket.open(endpoint.device, endpoint.target)
+        socket.expire_at(grant.session_expires_unix_s)
+
+    def _link(self, upgrade: Upgrade, endpoint: Endpoint, knock: Knock) -> None:
         """A data connection needs the ticket of its device's register ack, and nothing else."""
-        ticket = _ticket(upgrade)
+        ticket = _ticket(knock)
         session = self._parts.devices.by_ticket(endpoint.device, ticket) if ticket else None
         if session is None:
             raise Unauthenticated("this link ticket is not valid here; register on /v2/device first")
@@ -112,8 +148,7 @@ def _echoed(offered: tuple[str, ...], ours: str) -> str | None:
     return ours if ours in offered else None
 
 
-def _ticket(upgrade: Upgrade) -> str | None:
-    knock = upgrade.knock
+def _ticket(knock: Knock) -> str | None:
     if knock.authorization is not None:
         return knock.authorization.partition(" ")[2].strip()
     prefix = device_messages.TICKET_PREFIX

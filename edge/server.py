@@ -138,8 +138,8 @@ def make_server(app: ASGIApp, protocol: type[H11Protocol]) -> EdgeServer:
     return EdgeServer(uvicorn.Config(UpperCaseMethod(app), **settings))
 
 
-def listening_socket(host: str, port: int, fd: int | None) -> socket.socket:
-    """The socket to serve: inherited, or bound here. Raises ConfigError."""
+def listening_socket(host: str, port: int, fd: int | None, flag: str = "--port") -> socket.socket:
+    """The socket to serve: inherited, or bound here. Raises ConfigError, which names the `flag` to change."""
     if fd is not None:
         return _inherited_socket(fd)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -152,7 +152,7 @@ def listening_socket(host: str, port: int, fd: int | None) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"port {port} on {host} cannot be bound ({error.strerror}); choose another with --port"
+            f"port {port} on {host} cannot be bound ({error.strerror}); choose another with {flag}"
         ) from error
     return listener
 

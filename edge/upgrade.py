@@ -19,6 +19,7 @@ from browsergo.core.errors import BrowserGoError, Draining, Unauthenticated
 from browsergo.core.tracing import Traceparent, parse_traceparent
 from edge.core.admission import Knock, offered_subprotocols
 from edge.core.endpoints import Target, split_target
+from edge.core.forwarding import Arrival
 
 # Seconds of silence before the first probe, seconds between probes, probes without an answer.
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
@@ -53,13 +54,19 @@ class Upgrade(WebSocketConnection):
     # --- what the gate needs -----------------------------------------------------------------------
 
     @property
-    def knock(self) -> Knock:
-        """What of the request decides whether it may come in."""
+    def direct(self) -> Arrival:
+        """How the request came to this port."""
+        assert self._transport is not None
+        scheme = "https" if self._transport.get_extra_info("sslcontext") is not None else "http"
+        return Arrival(self._peer(), scheme, tuple(self.request.headers.get_all("Host")))
+
+    def knock(self, arrival: Arrival) -> Knock:
+        """What of the request decides whether it may come in, once it is known how it came."""
         headers = self.request.headers
         offered = offered_subprotocols(headers.get_all("Sec-WebSocket-Protocol"))
         authorizations = headers.get_all("Authorization")
         return Knock(
-            tuple(headers.get_all("Host")),
+            arrival,
             tuple(headers.get_all("Origin")),
             authorizations[0] if authorizations else None,
             offered,
@@ -78,9 +85,7 @@ class Upgrade(WebSocketConnection):
         """Call `callback` when the connection is over, however far it came."""
         self._on_gone = callback
 
-    @property
-    def peer(self) -> str:
-        """The peer's address, for logs."""
+    def _peer(self) -> str:
         name = self._transport.get_extra_info("peername") if self._transport is not None else None
         return str(name[0]) if isinstance(name, tuple) else "local"
 

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from browsergo.chassis.websocket import ClientConnection, HandshakeRefused, dial
+from browsergo.core import frontend
 from browsergo.core.channel.frames import MAX_MESSAGE_BYTES
-from browsergo.core.discovery import Fetch, read_fetch
+from browsergo.core.discovery import read_fetch
 from browsergo.core.errors import BrowserGoError, BrowserUnavailable, TargetNotFound
 
 HTTP_TIMEOUT_S = 10.0
@@ -25,7 +26,6 @@ class Answer(NamedTuple):
     """What Chrome answered over HTTP."""
 
     status: int
-    content_type: str
     body: bytes
 
 
@@ -51,16 +51,22 @@ class Browser:
         return cls(parts.hostname or "127.0.0.1", parts.port or 9222)
 
     async def fetch(self, method: str, target: str) -> Answer:
-        """Ask one of the `/json` paths. Raises what browsergo.core.discovery refuses with, and BrowserUnavailable."""
-        path, _, query = target.partition("?")
-        return await asyncio.to_thread(self._ask, read_fetch(method, path, query))
+        """Ask for a `/json` document or a file of the DevTools front end.
 
-    def _ask(self, fetch: Fetch) -> Answer:
+        Raises what browsergo.core.discovery and .frontend refuse with, and BrowserUnavailable.
+        """
+        path, _, query = target.partition("?")
+        if path.startswith(frontend.FOLDER):
+            return await asyncio.to_thread(self._ask, "GET", frontend.read_file(path))
+        fetch = read_fetch(method, path, query)
+        return await asyncio.to_thread(self._ask, fetch.method, fetch.target)
+
+    def _ask(self, method: str, target: str) -> Answer:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=HTTP_TIMEOUT_S)
         try:
-            connection.request(fetch.method, fetch.target, headers={"Host": "localhost"})
+            connection.request(method, target, headers={"Host": "localhost"})
             response = connection.getresponse()
-            return Answer(response.status, response.getheader("Content-Type", "application/json"), response.read())
+            return Answer(response.status, response.read())
         except (OSError, http.client.HTTPException) as error:
             raise BrowserUnavailable(f"the browser does not answer ({type(error).__name__})") from None
         finally:

@@ -29,7 +29,8 @@ from browsergo.core.channel.frames import Frame, Kind, chunked
 TICK_S = 0.5
 LEAVE_WITHIN_S = 0.8  # with the browser's own 4 s it stays below the 5 s that `browsergo up` gives a process
 SPANS_EVERY_S = 0.25
-MAX_FETCHES = 16
+MAX_FETCHES = 256  # waiting ones included
+FETCHES_AT_ONCE = 8  # a person's DevTools ask for hundreds of files
 
 
 class ChromeSocket:
@@ -67,6 +68,7 @@ class Device:
         self._tasks: set[asyncio.Task[None]] = set()
         self._dials: dict[bytes, asyncio.Task[None]] = {}
         self._fetches = 0
+        self._fetch_turns = asyncio.Semaphore(FETCHES_AT_ONCE)
         self._arrived_ns = 0
         self.epoch = 0
         self.spans = SpanRecorder(device_id)
@@ -198,7 +200,8 @@ class Device:
     async def _fetch_chrome(self, link: Link, frame: Frame) -> None:
         try:
             request = json.loads(frame.payload)
-            answer = await self._browser.fetch(str(request["method"]), str(request["path"]))
+            async with self._fetch_turns:
+                answer = await self._browser.fetch(str(request["method"]), str(request["path"]))
             self._fetched(link, frame, answer.status, answer.body)
         except errors.BrowserGoError as error:
             body = json.dumps({"error": error.code, "message": error.message}).encode()

@@ -103,7 +103,7 @@ def pastes(urls: Urls) -> list[Paste]:
         Paste("Playwright, Python", f'browser = playwright.chromium.connect_over_cdp("{ws}")'),
         Paste("Playwright, Node", f'const browser = await chromium.connectOverCDP("{ws}");'),
         Paste("Puppeteer", f'const browser = await puppeteer.connect({{browserWSEndpoint: "{ws}"}});'),
-        Paste("DevTools: lists the pages; paste a page's devtoolsFrontendUrl into the address bar of a Chrome", listed),
+        Paste("DevTools: lists the pages; open a page's devtoolsFrontendUrl in any browser", listed),
         Paste("Any other CDP client", ws),
         Paste(
             "Control, for operators (token: Authorization: Bearer, or subprotocol bearer.TOKEN)",

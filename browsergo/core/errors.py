@@ -10,7 +10,8 @@
     ├── ResourceError      a bound was reached
     │   ├── Overloaded, SlowConsumer, RateLimited
     └── BusinessError      understood, and refused
-        ├── DeviceNotFound, TargetNotFound, EdgeNotFound, NoSuchEndpoint, BrowserUnavailable, MethodNotAllowed
+        ├── DeviceNotFound, TargetNotFound, FrontendNotFound, EdgeNotFound, NoSuchEndpoint, BrowserUnavailable
+        ├── MethodNotAllowed
         ├── InvalidArgument, InvalidDeviceId, DeviceConflict, DeviceReplaced
         └── Unauthenticated, TokenExpired, Forbidden, BadHost, BadOrigin
 
@@ -207,6 +208,13 @@ class TargetNotFound(BusinessError):
     grpc_status = "NOT_FOUND"
     http_status = 404
     default_message = "the browser has no such target"
+
+
+class FrontendNotFound(BusinessError):
+    code = "FRONTEND_NOT_FOUND"
+    grpc_status = "NOT_FOUND"
+    http_status = 404
+    default_message = "the browser's DevTools front end has no such file"
 
 
 class NoSuchEndpoint(BusinessError):

@@ -6,6 +6,10 @@ Claims: `iss, aud=browser-go, sub, exp, nbf, iat, jti, scope` and `kid` in the h
     device:<id or glob>                     may register as that device
     cdp:<id or glob>:<full|automation|observe>
     control:read | control:write | control:debug
+    frontend:<id>                           may load the files of that device's DevTools front end
+
+A ticket names in `session_exp` when the credential ends that it was given for: it opens a connection until `exp`, and
+what it opened may live until then.
 """
 
 import base64
@@ -38,6 +42,7 @@ class Grant:
     scopes: tuple[str, ...]
     expires_unix_s: int
     token_id: str
+    session_expires_unix_s: int
 
     def may_register(self, device_id: str) -> bool:
         """Whether the bearer may register as `device_id`."""
@@ -51,6 +56,10 @@ class Grant:
             if kind == "cdp" and profile in PROFILES and fnmatchcase(device_id, pattern):
                 best = max(best, PROFILES.index(profile))
         return PROFILES[best] if best >= 0 else None
+
+    def may_load_frontend(self, device_id: str) -> bool:
+        """Whether the bearer may load the DevTools front end of `device_id`'s browser."""
+        return any(kind == "frontend" and fnmatchcase(device_id, rest) for kind, rest in self._split())
 
     def may_control(self, scope: str) -> bool:
         """Whether `scope` (`control:read`, ...) was granted."""
@@ -84,10 +93,17 @@ def key_id(public: Ed25519PublicKey) -> str:
 
 
 def mint(
-    key: Ed25519PrivateKey, *, subject: str, scopes: Iterable[str], now_unix_s: int, ttl_s: int, token_id: str
+    key: Ed25519PrivateKey,
+    *,
+    subject: str,
+    scopes: Iterable[str],
+    now_unix_s: int,
+    ttl_s: int,
+    token_id: str,
+    session_expires_unix_s: int | None = None,
 ) -> str:
     """A signed token that holds from `now_unix_s` for `ttl_s` seconds."""
-    claims = {
+    claims: dict[str, str | int] = {
         "iss": ISSUER,
         "aud": AUDIENCE,
         "sub": subject,
@@ -97,6 +113,8 @@ def mint(
         "jti": token_id,
         "scope": " ".join(scopes),
     }
+    if session_expires_unix_s is not None:
+        claims["session_exp"] = session_expires_unix_s
     return jwt.encode(claims, key, algorithm=ALGORITHM, headers={"kid": key_id(key.public_key())})
 
 
@@ -125,7 +143,8 @@ class Verifier:
                 },
             )
             expires, begins = int(claims["exp"]), int(claims["nbf"])
-            grant = Grant(str(claims["sub"]), tuple(str(claims["scope"]).split()), expires, str(claims["jti"]))
+            scopes, session = tuple(str(claims["scope"]).split()), int(claims.get("session_exp", expires))
+            grant = Grant(str(claims["sub"]), scopes, expires, str(claims["jti"]), session)
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise Unauthenticated(f"the token is not valid here ({type(error).__name__})") from None
         if now_unix_s >= expires:

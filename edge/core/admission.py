@@ -1,23 +1,26 @@
 """Who may come in: Host, then Origin, then the token, all before any upgrade or body. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from browsergo.core.errors import BadHost, BadOrigin, Forbidden, Unauthenticated
 from browsergo.core.tokens import ADMIN_SCOPES, Grant, Verifier
+from edge.core.addresses import Addresses
+from edge.core.forwarding import Arrival, Headers, TrustedProxies
 
 BEARER_PREFIX = "bearer."
 TICKET_SUBJECT = "ticket:"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-_ANYBODY = Grant("anybody", ADMIN_SCOPES, 2**53, "none")
+_FOREVER = 2**53
+_ANYBODY = Grant("anybody", (*ADMIN_SCOPES, "frontend:*"), _FOREVER, "none", _FOREVER)
 
 
 @dataclass(frozen=True, slots=True)
 class Knock:
     """What of a request decides whether it may come in; header values as sent."""
 
-    hosts: tuple[str, ...]
+    arrival: Arrival
     origins: tuple[str, ...]
     authorization: str | None
     subprotocols: tuple[str, ...]
@@ -33,13 +36,29 @@ class Admission:
     public_hosts: frozenset[str]
     allowed_origins: frozenset[str]
     url_tokens: bool = True
+    proxies: TrustedProxies = field(default_factory=TrustedProxies)
+
+    def arrival(self, direct: Arrival, headers: Headers) -> Arrival:
+        """How a request came, in the words of a trusted proxy if it came through one."""
+        return self.proxies.arrival(direct, headers)
 
     def check_source(self, knock: Knock) -> None:
         """Raise BadHost for a name that is not ours (DNS rebinding), BadOrigin for a foreign page."""
-        if len(knock.hosts) != 1 or not self._host_allowed(knock.hosts[0]):
-            raise BadHost("this Host is not served here; use localhost or a name from public_hosts")
+        self._check_host(knock)
         if knock.origins and (len(knock.origins) > 1 or knock.origins[0] not in self.allowed_origins):
             raise BadOrigin("pages of this Origin may not connect; add it to allowed_origins if they should")
+
+    def check_device_origin(self, knock: Knock, addresses: Addresses) -> None:
+        """The same for requests to the device origin, where only its own pages may connect."""
+        self._check_host(knock)
+        own = all(addresses.is_device_origin(origin, knock.arrival) for origin in knock.origins)
+        if len(knock.origins) > 1 or not own:
+            raise BadOrigin("only pages of this origin itself may connect here")
+
+    def _check_host(self, knock: Knock) -> None:
+        hosts = knock.arrival.hosts
+        if len(hosts) != 1 or not self._host_allowed(hosts[0]):
+            raise BadHost("this Host is not served here; use localhost or a name from public_hosts")
 
     def _host_allowed(self, host: str) -> bool:
         name = host_name(host)
@@ -63,6 +82,10 @@ class Admission:
             " `browsergo urls` prints fresh ones"
         )
 
+    def frontend_grant(self, ticket: str, now_unix_s: float) -> Grant:
+        """What a front-end ticket allows, which stands in a path. Raises Unauthenticated or TokenExpired."""
+        return _ANYBODY if self.verifier is None else self._ticket(ticket, now_unix_s)
+
     def _ticket(self, ticket: str, now_unix_s: float) -> Grant:
         assert self.verifier is not None
         try:
@@ -83,6 +106,12 @@ def require_cdp(grant: Grant, device: str) -> None:
         raise Forbidden(f"the token has no cdp scope for device {device}")
     if profile != "full":
         raise Forbidden(f"profile {profile} is not served by this version; only full is")
+
+
+def require_frontend(grant: Grant, device: str) -> None:
+    """Raise Forbidden unless the bearer may load the DevTools front end of `device`'s browser."""
+    if not grant.may_load_frontend(device):
+        raise Forbidden(f"the ticket is not for the front end of device {device}")
 
 
 def require_device(grant: Grant) -> None:

@@ -6,12 +6,16 @@ from typing import NamedTuple
 from urllib.parse import parse_qs, unquote
 
 from browsergo.core.errors import InvalidDeviceId
+from browsergo.core.frontend import read_file
 from browsergo.core.ids import is_device_id
 
 BROWSER_ENDPOINT = "/devtools/browser"
 _CDP = re.compile(r"/v2/cdp/([^/]+)(/.*)?\Z")
 _PAGE = re.compile(r"/devtools/page/(?!\.{1,2}/?\Z)([A-Za-z0-9._-]{1,128})/?\Z")  # no way up in a path
 _BROWSER = re.compile(r"(?:/|/devtools/browser(?:/[A-Za-z0-9._-]{0,128})?/?)?\Z")
+
+
+_FRONTEND = re.compile(r"/v2/cdp/([^/]+)/~([^/]*)(/devtools/.*)\Z")
 
 
 class Purpose(Enum):
@@ -28,6 +32,14 @@ class Endpoint(NamedTuple):
     purpose: Purpose
     device: str = ""
     target: str = ""
+
+
+class FrontendFile(NamedTuple):
+    """A file of a device's DevTools front end, on the device origin: `path` is the one on the browser's own server."""
+
+    device: str
+    ticket: str
+    path: str
 
 
 class Target(NamedTuple):
@@ -66,3 +78,28 @@ def websocket_endpoint(path: str) -> Endpoint | None:
     if _BROWSER.match(rest) is not None:
         return Endpoint(Purpose.CDP, match[1], BROWSER_ENDPOINT)
     return None
+
+
+def frontend_prefix(device: str, ticket: str) -> str:
+    """Where the front end of `device` is served on the device origin. The ticket stands in the path: pages load files
+    by relative names, and nothing else of a URL goes along.
+    """
+    return f"/v2/cdp/{device}/~{ticket}"
+
+
+def frontend_file(path: str) -> FrontendFile | None:
+    """What a GET at `path` (decoded) of the device origin asks for; None: nothing is served there.
+
+    Raises InvalidDeviceId, FrontendNotFound.
+    """
+    match = _FRONTEND.match(path)
+    if match is None:
+        return None
+    if not is_device_id(match[1]):
+        raise InvalidDeviceId
+    return FrontendFile(match[1], match[2], read_file(match[3]))
+
+
+def is_page(endpoint: Endpoint) -> bool:
+    """Whether the endpoint is one of the browser's pages."""
+    return endpoint.purpose is Purpose.CDP and endpoint.target != BROWSER_ENDPOINT

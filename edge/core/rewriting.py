@@ -5,18 +5,33 @@ Chrome names itself in them (`ws://localhost:PORT/devtools/...`); clients must d
 """
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from browsergo.core.discovery import devtools_url
 from browsergo.core.errors import BrowserUnavailable
+from browsergo.core.frontend import FOLDER, page_name
+from edge.core.addresses import websocket_url
 from edge.core.endpoints import websocket_endpoint
 
 _URLS = ("webSocketDebuggerUrl", "devtoolsFrontendUrl")
 
 
-def rewrite(body: bytes, device: str, base: str, ticket: str) -> bytes:
-    """`/json/version` or `/json/list` for clients of `device`. `base` is `ws://HOST` or `wss://HOST`.
+class LeadingBack(NamedTuple):
+    """Where the URLs of a document lead: through the edge at `http(s)://AUTHORITY`, for clients of `device`.
+
+    `ticket` "" is none. `frontend` is where the device's own DevTools front end is served; "": nowhere, and
+    `devtoolsFrontendUrl` is one to paste into a Chrome, for its built-in DevTools.
+    """
+
+    device: str
+    edge: str
+    ticket: str
+    frontend: str
+
+
+def rewrite(body: bytes, back: LeadingBack) -> bytes:
+    """`/json/version`, `/json/list` or `/json/new` as the clients of this edge need it.
 
     Raises BrowserUnavailable when the document is not what a browser says.
     """
@@ -27,20 +42,27 @@ def rewrite(body: bytes, device: str, base: str, ticket: str) -> bytes:
     entries = document if isinstance(document, list) else [document]
     if not all(isinstance(entry, dict) for entry in entries):
         raise BrowserUnavailable("the browser's answer is not a discovery document")
-    rewritten = [_entry(entry, device, base, ticket) for entry in entries]
+    rewritten = [_entry(entry, back) for entry in entries]
     return json.dumps(rewritten if isinstance(document, list) else rewritten[0], indent=2).encode()
 
 
-def _entry(entry: dict[str, Any], device: str, base: str, ticket: str) -> dict[str, Any]:
-    path = _served_path(entry.get("webSocketDebuggerUrl"), device)
+def _entry(entry: dict[str, Any], back: LeadingBack) -> dict[str, Any]:
+    path = _served_path(entry.get("webSocketDebuggerUrl"), back.device)
     if path is None:
         return {name: value for name, value in entry.items() if name not in _URLS}
-    query = f"?ticket={quote(ticket)}" if ticket else ""
-    url = f"{base}{path}{query}"
+    ticketed = f"{path}?ticket={quote(back.ticket)}" if back.ticket else path
+    url = websocket_url(back.edge) + ticketed
     changed = {**entry, "webSocketDebuggerUrl": url}
     if "devtoolsFrontendUrl" in entry:
-        changed["devtoolsFrontendUrl"] = devtools_url(url)
+        changed["devtoolsFrontendUrl"] = _frontend_url(entry, back, ticketed) if back.frontend else devtools_url(url)
     return changed
+
+
+def _frontend_url(entry: dict[str, Any], back: LeadingBack, ticketed: str) -> str:
+    """The front end's page, told to dial its own origin: Chrome's page permits no other, but on 127.0.0.1."""
+    page = f"{back.frontend}{FOLDER}{page_name(entry['devtoolsFrontendUrl'])}"
+    scheme, _, authority = websocket_url(back.frontend).partition("://")
+    return f"{page}?{scheme}={quote(authority.partition('/')[0] + ticketed, safe='/:')}"
 
 
 def _served_path(url: object, device: str) -> str | None:

@@ -22,8 +22,28 @@ def minted(*scopes: str, ttl_s: int = 60) -> str:
 
 def test_a_minted_token_grants_what_it_says() -> None:
     assert VERIFIER.verify(minted("device:a", "control:read"), NOW) == Grant(
-        "me", ("device:a", "control:read"), NOW + 60, "t1"
+        "me", ("device:a", "control:read"), NOW + 60, "t1", NOW + 60
     )
+
+
+def test_a_ticket_says_how_long_what_it_opened_may_live() -> None:
+    ticket = tokens.mint(
+        KEY, subject="ticket:me", scopes=["cdp:a:full"], now_unix_s=NOW, ttl_s=60, token_id="t2",
+        session_expires_unix_s=NOW + 7_000,
+    )  # fmt: skip
+    grant = VERIFIER.verify(ticket, NOW)
+    assert (grant.expires_unix_s, grant.session_expires_unix_s) == (NOW + 60, NOW + 7_000)
+    with pytest.raises(errors.TokenExpired):
+        VERIFIER.verify(ticket, NOW + 60)
+
+
+def test_a_front_end_ticket_loads_the_files_of_its_device_and_does_nothing_else() -> None:
+    grant = VERIFIER.verify(minted("frontend:laptop"), NOW)
+    assert grant.may_load_frontend("laptop")
+    assert not grant.may_load_frontend("phone")
+    assert grant.profile_for("laptop") is None
+    assert not grant.may_register("laptop")
+    assert not VERIFIER.verify(minted(*tokens.ADMIN_SCOPES), NOW).may_load_frontend("laptop")
 
 
 def test_a_token_names_its_key() -> None:
@@ -164,7 +184,7 @@ def test_a_key_of_another_kind_is_refused() -> None:
 
 
 def grant(*scopes: str) -> Grant:
-    return Grant("me", scopes, NOW, "t")
+    return Grant("me", scopes, NOW, "t", NOW)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from edge.core.admission import (
     require_control,
     require_device,
 )
+from edge.core.forwarding import Arrival
 
 NOW = 1_700_000_000
 KEY = Ed25519PrivateKey.generate()
@@ -37,7 +38,7 @@ def knock(
     url_token: str | None = None,
     url_ticket: str | None = None,
 ) -> Knock:
-    return Knock(hosts, origins, authorization, subprotocols, url_token, url_ticket)
+    return Knock(Arrival("127.0.0.1", "http", hosts), origins, authorization, subprotocols, url_token, url_ticket)
 
 
 # --- Host -----------------------------------------------------------------------------------------------------
@@ -226,7 +227,8 @@ def test_what_is_no_ticket_is_refused_with_where_to_get_one_or_what_it_is(ticket
 
 def test_nobody_needs_a_token_where_auth_is_off_but_host_and_origin_still_count() -> None:
     rules = replace(RULES, verifier=None)
-    assert rules.grant(knock(), NOW).scopes == ADMIN_SCOPES
+    assert set(rules.grant(knock(), NOW).scopes) == {*ADMIN_SCOPES, "frontend:*"}
+    assert rules.frontend_grant("", NOW).may_load_frontend("laptop")
     with pytest.raises(BadHost):
         rules.check_source(knock(hosts=("evil.example",)))
     with pytest.raises(BadOrigin):
@@ -237,7 +239,7 @@ def test_nobody_needs_a_token_where_auth_is_off_but_host_and_origin_still_count(
 
 
 def grant(*scopes: str) -> Grant:
-    return Grant("somebody", scopes, NOW + 60, "id")
+    return Grant("somebody", scopes, NOW + 60, "id", NOW + 60)
 
 
 @pytest.mark.parametrize("scopes", [("cdp:laptop:full",), ("cdp:lap*:full",), ("cdp:*:observe", "cdp:laptop:full")])

@@ -2,8 +2,17 @@
 
 import pytest
 
-from browsergo.core.errors import InvalidDeviceId
-from edge.core.endpoints import Endpoint, Purpose, split_target, websocket_endpoint
+from browsergo.core.errors import FrontendNotFound, InvalidDeviceId
+from edge.core.endpoints import (
+    Endpoint,
+    FrontendFile,
+    Purpose,
+    frontend_file,
+    frontend_prefix,
+    is_page,
+    split_target,
+    websocket_endpoint,
+)
 
 BROWSER = "/devtools/browser"
 
@@ -89,3 +98,36 @@ def test_a_query_that_makes_no_sense_gives_no_token(query: str) -> None:
     target = split_target(f"/v2/device?{query}")
     assert target.path == "/v2/device"
     assert "token" not in target.query
+
+
+@pytest.mark.parametrize("ticket", ["", "e30.e30.c2ln"])
+def test_a_file_of_a_front_end_has_its_ticket_in_the_path(ticket: str) -> None:
+    path = "/devtools/entrypoints/inspector/inspector.js"
+    assert frontend_file(frontend_prefix("laptop", ticket) + path) == FrontendFile("laptop", ticket, path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/v2/cdp/laptop/devtools/inspector.html",
+        "/v2/cdp/laptop/~t",
+        "/v2/cdp/laptop/~t/json/list",
+        "/~t/devtools/x",
+    ],
+)
+def test_nothing_but_files_is_served_on_the_device_origin(path: str) -> None:
+    assert frontend_file(path) is None
+
+
+def test_what_a_front_end_cannot_have_is_refused() -> None:
+    with pytest.raises(InvalidDeviceId):
+        frontend_file("/v2/cdp/no such/~t/devtools/inspector.html")
+    with pytest.raises(FrontendNotFound):
+        frontend_file("/v2/cdp/laptop/~t/devtools/../json/list")
+
+
+def test_pages_are_told_from_the_browser() -> None:
+    assert is_page(cdp("laptop", "/devtools/page/AB12"))
+    assert not is_page(cdp("laptop"))
+    assert not is_page(Endpoint(Purpose.CONTROL))
