@@ -68,6 +68,21 @@ _LINKS = (
 )
 
 
+_STEPS = (
+    _HEAD
+    + """<title>Steps</title><style>#greet { position: absolute; left: 40px; top: 40px; width: 200px; height: 80px; }
+</style><button id="greet">greet</button>
+<script>
+greet.onclick = () => { greet.textContent = 'greeted'; };
+function walk() {
+  debugger;
+  window.step = 1;
+  window.step = 2;
+}
+</script>"""
+)
+
+
 class Answer(NamedTuple):
     """What a path is answered with."""
 
@@ -86,6 +101,7 @@ _ANSWERS = {
     "/form": _page(_FORM),
     "/resources": _page(_RESOURCES),
     "/tall": _page(_TALL),
+    "/steps": _page(_STEPS),
     "/style.css": Answer(HTTPStatus.OK, "text/css", "h1 { color: rgb(1, 2, 3); }"),
     "/app.js": Answer(HTTPStatus.OK, "text/javascript", _APP_JS),
     "/dot.svg": Answer(
