@@ -30,7 +30,7 @@ from edge.devices import Devices
 from edge.discovery import Discovery
 from edge.gate import EdgeGate, Parts
 from edge.leases import Leases
-from edge.server import http_protocol, listening_socket, make_server
+from edge.server import EdgeServer, http_protocol, listening_socket, make_server
 from edge.stubs import ControlStub, RegistryStub
 from edge.tickets import Tickets
 from edge.trunks import Trunks
@@ -79,7 +79,14 @@ class Edge:
         size = config.max_client_message_bytes
         by_host = ByHost(discovery, device_origin, self.admission, addresses)
         self.server = make_server(by_host, http_protocol(self.gate, size))
-        self.device_origin_server = make_server(device_origin, http_protocol(self.gate.at_device_origin, size))
+        self.device_origin_server = (
+            make_server(device_origin, http_protocol(self.gate.at_device_origin, size)) if device_origin_port else None
+        )
+
+    @property
+    def servers(self) -> list[EdgeServer]:
+        """All that listen."""
+        return [self.server, *([self.device_origin_server] if self.device_origin_server is not None else [])]
 
     async def failing(self) -> Mapping[str, str]:
         """For /readyz: the parts that fail, with why."""
@@ -92,7 +99,7 @@ class Edge:
     async def drain(self, stop: Stop) -> None:
         """Nothing new; devices go elsewhere; clients may finish for `drain_s`, or until a second signal."""
         self.gate.draining = True
-        for server in (self.server, self.device_origin_server):
+        for server in self.servers:
             server.stop_accepting()
         for session in self.devices:
             session.control.drain("the edge is shutting down")
@@ -145,12 +152,11 @@ def _device_origin_socket(config: EdgeConfig) -> socket.socket | None:
     )
 
 
-async def _serve_all(edge: Edge, listener: socket.socket, origin_listener: socket.socket | None) -> None:
-    """Until told to exit, or one of them fails."""
+async def _serve_all(servers: list[EdgeServer], listeners: list[socket.socket]) -> None:
+    """Until they are told to exit, or one of them fails."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(edge.server.serve(sockets=[listener]))
-        if origin_listener is not None:
-            group.create_task(edge.device_origin_server.serve(sockets=[origin_listener]))
+        for server, listener in zip(servers, listeners, strict=True):
+            group.create_task(server.serve(sockets=[listener]))
 
 
 async def serve(config: EdgeConfig, stop: Stop) -> None:
@@ -165,7 +171,8 @@ async def serve(config: EdgeConfig, stop: Stop) -> None:
         asyncio.create_task(edge.leases.run()),
         asyncio.create_task(edge.registry.watch(edge.devices.changed.set)),
     ]
-    serving = asyncio.create_task(_serve_all(edge, listener, origin_listener))
+    listeners = [listener, *([origin_listener] if origin_listener is not None else [])]
+    serving = asyncio.create_task(_serve_all(edge.servers, listeners))
     stopping: asyncio.Task[Any] = asyncio.create_task(stop.requested.wait())
     log.info("ready", address=listener.getsockname()[:2], boot=f"{edge.run_id.boot:016x}")
     try:
@@ -173,7 +180,8 @@ async def serve(config: EdgeConfig, stop: Stop) -> None:
         if stop.requested.is_set():
             log.info("stopping", channels=edge.clients.channels, devices=len(edge.devices))
             await edge.drain(stop)
-            edge.server.should_exit = edge.device_origin_server.should_exit = True
+            for server in edge.servers:
+                server.should_exit = True
             await serving
             await edge.leases.renew()
         for task in (serving, *background):

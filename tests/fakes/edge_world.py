@@ -93,9 +93,11 @@ class LocalEdge:
 
     def __init__(self, config: EdgeConfig) -> None:
         self.config = config
-        self.parts = Edge(config, structlog.get_logger())
-        self._listener = listening_socket("127.0.0.1", 0, None)
-        self.address: Address = self._listener.getsockname()[:2]
+        has_origin = config.device_origin_port is not None
+        self._listeners = [listening_socket("127.0.0.1", 0, None) for _ in range(1 + has_origin)]
+        self.address: Address = self._listeners[0].getsockname()[:2]
+        self.device_origin_address: Address = self._listeners[-1].getsockname()[:2]
+        self.parts = Edge(config, structlog.get_logger(), self.device_origin_address[1] if has_origin else 0)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -111,7 +113,8 @@ class LocalEdge:
     async def start(self) -> None:
         """Serve, without waiting for the trunks."""
         parts = self.parts
-        await served.start(parts.server, self._listener)
+        for server, listener in zip(parts.servers, self._listeners, strict=True):
+            await served.start(server, listener)
         work = (
             parts.trunks.run(parts.bridge),
             parts.clients.keep_time(),
@@ -121,7 +124,8 @@ class LocalEdge:
 
     async def stop(self) -> None:
         """End it; an error that ended any of its tasks is raised here."""
-        await served.stop(self.parts.server)
+        for server in self.parts.servers:
+            await served.stop(server)
         for task in self._tasks:
             task.cancel()
         for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):

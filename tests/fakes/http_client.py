@@ -24,7 +24,7 @@ class HttpAnswer(NamedTuple):
 
 
 async def request(
-    address: Address, path: str, method: str = "GET", lines: list[str] | None = None, **header: str
+    address: Address, path: str, method: str = "GET", lines: list[str] | None = None, /, **header: str
 ) -> HttpAnswer:
     """Ask; a header is named with underscores, `Host=""` leaves it out; `lines` are further header lines."""
     fields = {"Host": f"{address[0]}:{address[1]}", "Connection": "close"} | {

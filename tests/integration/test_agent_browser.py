@@ -14,7 +14,14 @@ import uvloop
 from browsergo.agent import chrome
 from browsergo.agent.browser import BROWSER_ENDPOINT, Browser
 from browsergo.agent.chrome import Chrome
-from browsergo.core.errors import BrowserGoError, BrowserUnavailable, DeviceNotFound, MethodNotAllowed, TargetNotFound
+from browsergo.core.errors import (
+    BrowserGoError,
+    BrowserUnavailable,
+    DeviceNotFound,
+    FrontendNotFound,
+    MethodNotAllowed,
+    TargetNotFound,
+)
 from tests.fakes.browser import PAGE_PATH, FakeBrowser
 from tests.fakes.chrome_program import PORT, seen_by, write_program
 from tests.fakes.processes import ProcessId, descendants, is_alive
@@ -239,10 +246,13 @@ def test_a_page_that_is_not_there_is_no_target() -> None:
         ("GET", "/json/close/..", TargetNotFound),
         ("GET", "/json/version/../new", DeviceNotFound),
         ("GET", "/", DeviceNotFound),
-        ("GET", "/devtools/inspector.html", DeviceNotFound),
+        ("GET", "/devtools/page/FAKEPAGE", FrontendNotFound),
+        ("GET", "/devtools/../json/list", FrontendNotFound),
     ],
 )
-def test_only_documents_are_fetched(method: str, path: str, refusal: type[BrowserGoError]) -> None:
+def test_only_documents_and_files_of_the_front_end_are_fetched(
+    method: str, path: str, refusal: type[BrowserGoError]
+) -> None:
     with FakeBrowser() as browser, pytest.raises(refusal):
         asyncio.run(Browser.at(browser.url).fetch(method, path))
 

@@ -214,7 +214,7 @@ def test_a_document_of_a_device_that_is_not_yours_or_not_there_is_refused(
 def test_two_hosts_or_none_are_refused(tmp_path: Path, hosts: list[str], kind: str) -> None:
     async def scenario(world: World) -> None:
         upgrade = ["Upgrade: websocket", "Connection: Upgrade"] if kind == "upgrade" else []
-        answer = await request(world.edge.address, "/healthz", lines=[*hosts, *upgrade], Host="", Connection="")
+        answer = await request(world.edge.address, "/healthz", "GET", [*hosts, *upgrade], Host="", Connection="")
         assert answer.status in {400, 421}
 
     play(tmp_path, scenario)

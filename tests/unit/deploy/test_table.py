@@ -14,7 +14,7 @@ def a_plan(*, chrome: Path | None = Path("/usr/bin/chromium"), cdp: str | None =
     return Plan(
         data_dir=DataDir(Path("/d")),
         sockets=RUN,
-        edges=(EdgePlace("edge-1", "127.0.0.1", 3000, 7), EdgePlace("edge-2", "127.0.0.1", 40_000, 8)),
+        edges=(EdgePlace("edge-1", "127.0.0.1", 3000, 7, 9), EdgePlace("edge-2", "127.0.0.1", 40_000, 8)),
         log_level="info",
         insecure_no_auth=insecure,
         chrome=chrome,
@@ -49,9 +49,11 @@ def test_processes_find_one_another() -> None:
     assert values_of(words_of(table, "edge-2"), "--control") == [control]
 
 
-def test_each_edge_inherits_its_own_socket() -> None:
+def test_each_edge_inherits_its_own_sockets() -> None:
     table = process_table(a_plan())
-    assert [spec.inherited_fds for spec in table if spec.kind == "edge"] == [(7,), (8,)]
+    assert [spec.inherited_fds for spec in table if spec.kind == "edge"] == [(7, 9), (8,)]
+    assert values_of(words_of(table, "edge-1"), "--device-origin-fd") == ["9"]
+    assert values_of(words_of(table, "edge-2"), "--device-origin-fd") == []
     assert values_of(words_of(table, "edge-1"), "--fd") == ["7"]
     assert values_of(words_of(table, "edge-2"), "--fd") == ["8"]
 
