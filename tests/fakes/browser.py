@@ -3,6 +3,7 @@
 Commands are executed one after another on each socket, as Chrome's are, and take `latency_s` each.
 
 Fake.count {key}            event Fake.counted {key}, answer {key}
+Fake.stamp {key}            the same, both {stamp}: the product, a slash, the key
 Fake.never {key}            executed, never answered
 Fake.flood {count, bytes}   so many events Fake.flooded {n, filler}, as fast as they are taken, then the answer
 Target.attachToTarget {}    event Target.attachedToTarget with a new session, answer {sessionId}
@@ -133,10 +134,15 @@ class FakeBrowser:
     def _reactions(self) -> dict[str, Callable[[Message], tuple[Message | None, Message]]]:
         return {
             "Fake.count": lambda params: ({"method": "Fake.counted", "params": params}, params),
+            "Fake.stamp": lambda params: self._stamped(params["key"]),
             "Fake.flood": lambda _: (None, {}),
             "Target.attachToTarget": lambda _: self._attached(),
             "Browser.getVersion": lambda _: (None, {"product": self._product}),
         }
+
+    def _stamped(self, key: str) -> tuple[Message, Message]:
+        said = {"stamp": f"{self._product}/{key}"}
+        return {"method": "Fake.stamped", "params": said}, said
 
     def _attached(self) -> tuple[Message, Message]:
         session = f"SESSION{next(self._sessions)}"
