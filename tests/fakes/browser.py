@@ -32,9 +32,11 @@ UNKNOWN_METHOD = -32601
 
 
 class FakeBrowser:
-    """A browser at `url`, run by a thread of its own until the context ends."""
+    """A browser at `url`, run by a thread of its own until the context ends. `port` 0 is any free one."""
 
-    def __init__(self, latency_s: float = 0.0, product: str = "Fake/1.0") -> None:
+    def __init__(
+        self, latency_s: float = 0.0, product: str = "Fake/1.0", *, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.executions: Counter[str] = Counter()
         self.hosts: Counter[str] = Counter()  # Host headers of whoever came
         self.origins: Counter[str] = Counter()
@@ -42,7 +44,7 @@ class FakeBrowser:
         self._latency_s = latency_s
         self._product = product
         self._sessions = itertools.count(1)
-        self._port = 0
+        self._host, self._port = host, port
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
@@ -51,7 +53,7 @@ class FakeBrowser:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self._port}"
+        return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
 
     @property
     def port(self) -> int:
@@ -73,7 +75,7 @@ class FakeBrowser:
     async def _run(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         server = serve(
-            self._converse, "127.0.0.1", 0,
+            self._converse, self._host, self._port,
             process_request=self._answer_http, compression=None, max_size=None, ping_interval=None, close_timeout=0.1,
         )  # fmt: skip
         async with server as self._server:
