@@ -28,6 +28,7 @@ NAME = "chrome"
 PORT = 9222
 GONE = 4001
 QUICK = {"BROWSERGO_AGENT_IDLE_RETRY_S": "0.2"}
+SILENCE_KNOWN_S = 90.0  # 30 s, three probes 10 s apart, and what a loaded machine adds
 KNOWN_S = 3.0  # within which clients know that a browser is gone; nothing is waited out
 
 other_host = pytest.mark.skipif(not may_make_hosts(), reason="network namespaces are made by root")
@@ -120,6 +121,26 @@ def test_discovery_leads_through_the_edge_and_not_to_where_chrome_thinks_it_is(e
     for foreign in (f"{NAME}:{PORT}", elsewhere.chrome_host.address, "localhost", elsewhere.chrome.address):
         assert foreign not in said
     page = next(page for page in pages if page["type"] == "page")
+    assert elsewhere.evaluate(page["webSocketDebuggerUrl"], "6 * 7") == 42
+
+
+@other_host
+@pytest.mark.chrome
+@pytest.mark.slow
+def test_a_silent_cut_is_noticed_clients_are_told_and_the_device_comes_back(elsewhere: Elsewhere) -> None:
+    with elsewhere.relay_host.running(lambda: RawClient(elsewhere.stack.urls.client_ws)) as client:
+        session = client.open_page()
+        with elsewhere.chrome_host.unplugged():
+            began_s = time.monotonic()
+            client.send(100, "Runtime.evaluate", {"expression": "6 * 7"}, session)
+            answer, detached = client.receive_rest(SILENCE_KNOWN_S)
+            print(f"a silent cut is known after {time.monotonic() - began_s:.0f} s")
+            assert answer["id"] == 100
+            assert "executed=unknown" in answer["error"]["data"]
+            assert detached["params"]["sessionId"] == session
+            assert client.socket.close_code == GONE
+    faults.until(lambda: elsewhere.get("/v2/cdp/local/json/version").status == 200, "the device is back")
+    page = json.loads(elsewhere.get("/v2/cdp/local/json/list").body)[0]
     assert elsewhere.evaluate(page["webSocketDebuggerUrl"], "6 * 7") == 42
 
 

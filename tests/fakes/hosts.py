@@ -41,6 +41,15 @@ class Host:
         return self._thread.submit(function).result()
 
     @contextmanager
+    def unplugged(self) -> Iterator[None]:
+        """The wire is pulled out: what is sent goes nowhere, and nobody is told."""
+        self.run("ip", "link", "set", _WIRE, "down")
+        try:
+            yield
+        finally:
+            self.run("ip", "link", "set", _WIRE, "up")
+
+    @contextmanager
     def running(self, make: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:
         """A context that is made, entered and left on this host."""
         context = self.call(make)
