@@ -20,7 +20,7 @@ from tests.fakes.parts import Part, Parts
 from tests.fakes.processes import command_line
 from tests.fakes.tcp_proxy import TcpProxy
 
-HEARTBEAT_S = 1
+HEARTBEAT_S = 2  # lost after 4.5 s of silence
 ENVIRONMENT = {
     "BROWSERGO_AGENT_IDLE_RETRY_S": "0.2",
     "BROWSERGO_EDGE_HEARTBEAT_INTERVAL_S": str(HEARTBEAT_S),

@@ -64,7 +64,10 @@ def events(fleet: Fleet) -> list[str]:
 
 
 def stay_connected(fleet: Fleet, duration_s: float) -> None:
-    """All five are there for so long, each on its first connection, and a client of each works on its first one."""
+    """All five are there for so long, each on its first connection, and so is a client of each.
+
+    The clients are silent meanwhile: it is by their heartbeats that the devices stay.
+    """
     first = fleet.registered()
     assert set(first) == set(DEVICES)
     assert {name: device.edge for name, device in first.items()} == FIRST_EDGE
@@ -73,21 +76,23 @@ def stay_connected(fleet: Fleet, duration_s: float) -> None:
     seen = fleet.last_seen_ms()
     with ExitStack() as opened:
         clients = {name: opened.enter_context(fleet.client(name, EDGES[0])) for name in DEVICES}
+        for client in clients.values():
+            client.call("Browser.getVersion")
         ends_s = time.monotonic() + duration_s
         while time.monotonic() < ends_s:
             time.sleep(POLL_S)  # nothing is expected to happen: there is no event to wait for
             assert fleet.registered() == first
-            for client in clients.values():
-                client.call("Browser.getVersion")
+        for client in clients.values():
+            client.call("Browser.getVersion")
     now = fleet.last_seen_ms()
-    assert all(now[name] - seen[name] > (duration_s - 3 * HEARTBEAT_S) * 1000 for name in DEVICES)
+    assert all(now[name] - seen[name] > (duration_s - 2 * HEARTBEAT_S) * 1000 for name in DEVICES)
     happened = events(fleet)
     assert happened.count("registered") == happened.count("device registered") == len(DEVICES)
     assert not ENDS & set(happened), fleet.parts.logs()
 
 
 def test_five_that_register_in_one_moment_are_all_there_and_stay(fleet: Fleet) -> None:
-    stay_connected(fleet, 5)
+    stay_connected(fleet, 7)
 
 
 @pytest.mark.slow
