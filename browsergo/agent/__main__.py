@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 import browsergo
-from browsergo.agent.browser import Browser, Version
+from browsergo.agent.browser import Browser, BrowserWatch, Version
 from browsergo.agent.chrome import Chrome, find_chrome, is_program
 from browsergo.agent.config import AgentConfig
 from browsergo.agent.device import Device
@@ -61,34 +61,35 @@ class Agent:
             try:
                 await self._boot(backoff)
             except BrowserUnavailable as error:
-                self._log.error("browser unavailable", reason=error.message)
+                self._log.error(
+                    "browser unavailable", browser=self._config.cdp or str(self._program), reason=error.message
+                )
             await asyncio.sleep(backoff.next_delay_s(random.random()))
 
     async def _boot(self, backoff: Backoff) -> None:
-        chrome = await self._start_browser()
-        browser = Browser("127.0.0.1", chrome.port) if chrome else Browser.at(self._config.cdp or "")
+        browser, life = await self._find_browser()
         try:
             version = await browser.version()
             device = Device(self._config.device_id, uuid.uuid4().hex, browser, self._log)
             self._log.info("browser ready", browser=version.product)
             backoff.reset()
-            await self._serve(device, version, chrome)
+            await self._serve(device, version, life)
         finally:
-            if chrome is not None:
-                await chrome.stop()
+            await life.stop()
 
-    async def _start_browser(self) -> Chrome | None:
+    async def _find_browser(self) -> tuple[Browser, Chrome | BrowserWatch]:
+        """The browser of this boot, started or found, and what knows of its end. Raises BrowserUnavailable."""
         if self._program is None:
-            return None
-        return await Chrome.launch(self._program, self._config.state_dir, headless=self._config.headless)
+            browser = Browser.at(self._config.cdp or "")
+            return browser, await browser.watch()
+        chrome = await Chrome.launch(self._program, self._config.state_dir, headless=self._config.headless)
+        return Browser("127.0.0.1", chrome.port), chrome
 
-    async def _serve(self, device: Device, version: Version, chrome: Chrome | None) -> None:
+    async def _serve(self, device: Device, version: Version, life: Chrome | BrowserWatch) -> None:
         """Serve this boot until its browser ends (then return) or the agent is stopped (then cancelled)."""
         serving = asyncio.create_task(self._keep_registered(device, version))
         timing = asyncio.create_task(device.keep_time())
-        tasks: set[asyncio.Task[Any]] = {serving, timing}
-        if chrome is not None:
-            tasks.add(asyncio.create_task(chrome.ended()))
+        tasks: set[asyncio.Task[Any]] = {serving, timing, asyncio.create_task(life.ended())}
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

@@ -37,6 +37,34 @@ class Version(NamedTuple):
     browser_path: str
 
 
+class BrowserWatch:
+    """A connection to a browser that this agent did not start: it ends when the browser does, or the way to it."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._connection = connection
+        connection.listen(self)
+
+    async def ended(self) -> None:
+        """Wait for the end."""
+        await self._ended
+
+    async def stop(self) -> None:
+        """Watch no more; the browser goes on."""
+        self._connection.abort()
+
+    def on_message(self, payload: bytes, is_text: bool) -> None:
+        """Nothing was asked, so nothing is said."""
+
+    def on_writable(self, writable: bool) -> None:
+        """Nothing is written."""
+
+    def on_closed(self, code: int, reason: str) -> None:
+        """The browser is gone."""
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+
 class Browser:
     """A browser with a debugging port at `host:port`."""
 
@@ -68,7 +96,8 @@ class Browser:
             response = connection.getresponse()
             return Answer(response.status, response.read())
         except (OSError, http.client.HTTPException) as error:
-            raise BrowserUnavailable(f"the browser does not answer ({type(error).__name__})") from None
+            why = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+            raise BrowserUnavailable(f"the browser does not answer ({why})") from None
         finally:
             connection.close()
 
@@ -86,7 +115,7 @@ class Browser:
         """A WebSocket to the browser or one of its pages. Raises TargetNotFound, BrowserUnavailable."""
         path = (await self.version()).browser_path if endpoint == BROWSER_ENDPOINT else endpoint
         try:
-            return await dial(
+            connection = await dial(
                 self.host,
                 self.port,
                 path,
@@ -100,3 +129,9 @@ class Browser:
             raise BrowserUnavailable(f"the browser refused: HTTP {refusal.status}") from None
         except BrowserGoError as error:
             raise BrowserUnavailable(error.message) from None
+        connection.probe_peer()
+        return connection
+
+    async def watch(self) -> BrowserWatch:
+        """Notice the browser's end. Raises BrowserUnavailable."""
+        return BrowserWatch(await self.dial(BROWSER_ENDPOINT))

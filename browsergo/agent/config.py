@@ -2,11 +2,11 @@
 
 from pathlib import Path
 from typing import ClassVar, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from browsergo.chassis.config import ProcessConfig
+from browsergo.chassis.config import BrowserUrl, ProcessConfig
+from browsergo.core.addresses import EDGE_URL_FORM, is_edge_url
 from browsergo.core.ids import DEVICE_ID_FORM, is_device_id
 
 
@@ -21,7 +21,9 @@ class AgentConfig(ProcessConfig):
     token_file: Path | None = Field(default=None, description="file with the device token (scope device:<id>)")
     token: SecretStr | None = Field(default=None, description="the token itself; set it by environment, not by flag")
     chrome: Path | None = Field(default=None, description="browser to start; default: the first one found")
-    cdp: str | None = Field(default=None, description="http://host:port of a running browser, instead of starting one")
+    cdp: BrowserUrl | None = Field(
+        default=None, description="http://host:port of a running browser, instead of starting one"
+    )
     headless: bool = Field(default=True, description="start the browser without a window")
     state_dir: Path | None = Field(
         default=None, description="folder for the browser's profile; default: a temporary one"
@@ -35,8 +37,8 @@ class AgentConfig(ProcessConfig):
     @field_validator("edges")
     @classmethod
     def _edge_urls(cls, edges: list[str]) -> list[str]:
-        if not edges or not all(_is_address(edge, ("ws", "wss")) for edge in edges):
-            raise ValueError("edges are ws://host:port or wss://host:port; a token goes into --token-file")
+        if not edges or not all(map(is_edge_url, edges)):
+            raise ValueError(f"edges are {EDGE_URL_FORM}; a token goes into --token-file")
         return [edge.rstrip("/") for edge in edges]
 
     @field_validator("device_id")
@@ -45,13 +47,6 @@ class AgentConfig(ProcessConfig):
         if not is_device_id(device_id):
             raise ValueError(f"a device id is {DEVICE_ID_FORM}")
         return device_id
-
-    @field_validator("cdp")
-    @classmethod
-    def _cdp_url(cls, cdp: str | None) -> str | None:
-        if cdp is not None and not _is_address(cdp, ("http",)):
-            raise ValueError("--cdp is the http://host:port of a browser started with --remote-debugging-port")
-        return cdp
 
     @field_validator("label")
     @classmethod
@@ -63,7 +58,9 @@ class AgentConfig(ProcessConfig):
     @model_validator(mode="after")
     def _one_browser(self) -> Self:
         if self.chrome is not None and self.cdp is not None:
-            raise ValueError("--chrome starts a browser and --cdp uses a running one: give one of them")
+            raise ValueError(
+                "--chrome (BROWSERGO_AGENT_CHROME) starts a browser, --cdp uses a running one: give one of them"
+            )
         return self
 
     @property
@@ -82,14 +79,3 @@ class AgentConfig(ProcessConfig):
         if not all(" " < sign <= "~" for sign in token):
             raise ValueError(f"{self.token_file} does not hold one token and nothing else")
         return token
-
-
-def _is_address(url: str, schemes: tuple[str, ...]) -> bool:
-    """Whether it is SCHEME://HOST[:PORT][/PATH], without anything secret in it."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return False
-    extra = parts.query or parts.fragment or parts.username is not None
-    return parts.scheme in schemes and bool(parts.hostname) and not extra

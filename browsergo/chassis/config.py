@@ -9,9 +9,9 @@ import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, Self, TypeVar
+from typing import Annotated, Any, ClassVar, NoReturn, Self, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
@@ -21,6 +21,8 @@ from pydantic_settings import (
     SettingsConfigDict,
     SettingsError,
 )
+
+from browsergo.core.addresses import BROWSER_URL_FORM, is_browser_url
 
 EXIT_USAGE = 2
 
@@ -55,7 +57,7 @@ class ProcessConfig(BaseSettings):
         try:
             return cls()
         except (ValidationError, SettingsError) as error:
-            raise ConfigError(_explain(cls, error)) from error
+            raise ConfigError(_explain(error)) from error
         finally:
             _LAYERS.pop()
 
@@ -85,6 +87,15 @@ class ProcessConfig(BaseSettings):
             _Environment(settings_cls, env_prefix=layers.prefix, environ=layers.environ),
             InitSettingsSource(settings_cls, init_kwargs=layers.table),
         )
+
+
+def _browser_url(url: str) -> str:
+    if not is_browser_url(url):
+        raise ValueError(f"this is {BROWSER_URL_FORM}")
+    return url
+
+
+BrowserUrl = Annotated[str, AfterValidator(_browser_url)]
 
 
 class _Environment(EnvSettingsSource):
@@ -141,12 +152,13 @@ def _refuse_unknown_environment(cls: type[ProcessConfig], prefix: str, environ: 
             raise ConfigError(f"{key}: no such setting; known are {', '.join(sorted(known))}")
 
 
-def _explain(cls: type[ProcessConfig], error: ValidationError | SettingsError) -> str:
+def _explain(error: ValidationError | SettingsError) -> str:
     if isinstance(error, SettingsError):
         return str(error)
     first = error.errors(include_input=False, include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"]) or cls.section
-    return f"{key.replace('_', '-')}: {first['msg']}"
+    words = first["msg"].removeprefix("Value error, ")  # pydantic's own prefix of what our validators say
+    key = ".".join(str(part) for part in first["loc"])
+    return f"{key.replace('_', '-')}: {words}" if key else words
 
 
 C = TypeVar("C", bound=ProcessConfig)

@@ -8,6 +8,7 @@ back-pressure is `pause_reading` inward and `on_writable` outward.
 
 import asyncio
 import logging
+import socket
 import ssl
 from typing import Protocol, cast
 
@@ -25,6 +26,8 @@ from browsergo.core.errors import CLOSE_REASON_MAX_BYTES, BrowserGoError, Servic
 CLOSE_TIMEOUT_S = 5.0
 WRITE_HIGH_BYTES = 1 << 20
 ABNORMAL = 1006
+# Seconds of silence before the first probe, seconds between probes, probes without an answer.
+_KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 
 # The library logs every refused handshake with its headers; ours would carry tokens.
 QUIET_LOGGER = logging.getLogger("browsergo.websocket.quiet")
@@ -146,6 +149,19 @@ class WebSocketConnection(asyncio.Protocol):
             self._flush()
         wait_s = idle_s - silent_s if silent_s < idle_s else dead_s - silent_s
         self._keepalive = self._loop.call_later(wait_s + 0.01, self.keep_alive, idle_s, dead_s)
+
+    def probe_peer(self) -> None:
+        """TCP keepalive: a peer that vanished without a word is noticed in about a minute.
+
+        For peers that need not answer pings: a client that is busy, or reads only when it asks, or a browser.
+        """
+        peer = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if peer is None or peer.family not in {socket.AF_INET, socket.AF_INET6}:
+            return
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE:
+            if hasattr(socket, option):
+                peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
     def _flush_soon(self) -> None:
         if not self._flush_due:

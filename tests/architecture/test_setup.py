@@ -119,6 +119,24 @@ def test_node_packages_are_needed_only_where_there_is_a_lock() -> None:
     assert setup.are_node_packages_installed()
 
 
+@pytest.mark.parametrize(("user_id", "programs", "is_there"), [(1000, [], True), (0, [], False), (0, ["ip"], True)])
+def test_only_root_needs_the_program_ip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_id: int, programs: list[str], is_there: bool
+) -> None:
+    for program in programs:
+        (tmp_path / program).write_text("#!/bin/sh\n")
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.setattr(os, "geteuid", lambda: user_id)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert setup.is_ip_there_if_root() is is_there
+
+
+def test_root_without_ip_and_apt_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(setup.SetupError, match="install iproute2"):
+        setup.install_ip()
+
+
 @pytest.mark.parametrize("flags", [["--cdp", "http://127.0.0.1:9222"], ["--chrome=/some/chrome"], ["--no-device"]])
 def test_no_browser_is_installed_for_a_start_that_needs_none(flags: list[str]) -> None:
     assert len(setup.steps_for("run", *flags)) == len(setup.steps_for("run", "--port", "3100")) - 1

@@ -39,10 +39,14 @@ def process(stack: Stack, words: str) -> ProcessId:
 
 def browser_process(stack: Stack) -> ProcessId:
     """The main process of the local browser."""
-    agent = process(stack, AGENT)
+    return browser_below(process(stack, AGENT).pid)
+
+
+def browser_below(agent_pid: int) -> ProcessId:
+    """The main process of the browser that an agent started; waits while it is being started."""
 
     def below() -> dict[ProcessId, str]:
-        return {child: command_line(child.pid) for child in descendants(agent.pid)}
+        return {child: command_line(child.pid) for child in descendants(agent_pid)}
 
     return _appearing(below, lambda line: "--user-data-dir=" in line and "--type=" not in line, "a browser")
 

@@ -4,14 +4,13 @@ Each test that Chrome itself would pass runs against Chrome too, so that what is
 """
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
+from tests.e2e.at_once import together
 from tests.e2e.raw_cdp import Message, RawClient
 from tests.fakes.stack import Stack
 
@@ -66,13 +65,6 @@ def converse(url: str, name: str, count: int, start: threading.Barrier) -> None:
         messages = client.receive_answers(count)
         assert stamps(messages) == expected_stamps(name, count)
         assert {message.get("sessionId") for message in messages} == {session}
-
-
-def together(jobs: list[Callable[[], None]]) -> None:
-    """Run all at once and raise the first failure."""
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        for future in [pool.submit(job) for job in jobs]:
-            future.result()
 
 
 def test_two_clients_with_the_same_ids_get_only_their_own_messages_in_order(client_ws: str) -> None:

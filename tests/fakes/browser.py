@@ -3,6 +3,7 @@
 Commands are executed one after another on each socket, as Chrome's are, and take `latency_s` each.
 
 Fake.count {key}            event Fake.counted {key}, answer {key}
+Fake.stamp {key}            the same, both {stamp}: the product, a slash, the key
 Fake.never {key}            executed, never answered
 Fake.flood {count, bytes}   so many events Fake.flooded {n, filler}, as fast as they are taken, then the answer
 Target.attachToTarget {}    event Target.attachedToTarget with a new session, answer {sessionId}
@@ -31,9 +32,11 @@ UNKNOWN_METHOD = -32601
 
 
 class FakeBrowser:
-    """A browser at `url`, run by a thread of its own until the context ends."""
+    """A browser at `url`, run by a thread of its own until the context ends. `port` 0 is any free one."""
 
-    def __init__(self, latency_s: float = 0.0, product: str = "Fake/1.0") -> None:
+    def __init__(
+        self, latency_s: float = 0.0, product: str = "Fake/1.0", *, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.executions: Counter[str] = Counter()
         self.hosts: Counter[str] = Counter()  # Host headers of whoever came
         self.origins: Counter[str] = Counter()
@@ -41,7 +44,7 @@ class FakeBrowser:
         self._latency_s = latency_s
         self._product = product
         self._sessions = itertools.count(1)
-        self._port = 0
+        self._host, self._port = host, port
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
@@ -50,7 +53,7 @@ class FakeBrowser:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self._port}"
+        return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
 
     @property
     def port(self) -> int:
@@ -72,7 +75,7 @@ class FakeBrowser:
     async def _run(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         server = serve(
-            self._converse, "127.0.0.1", 0,
+            self._converse, self._host, self._port,
             process_request=self._answer_http, compression=None, max_size=None, ping_interval=None, close_timeout=0.1,
         )  # fmt: skip
         async with server as self._server:
@@ -133,10 +136,15 @@ class FakeBrowser:
     def _reactions(self) -> dict[str, Callable[[Message], tuple[Message | None, Message]]]:
         return {
             "Fake.count": lambda params: ({"method": "Fake.counted", "params": params}, params),
+            "Fake.stamp": lambda params: self._stamped(params["key"]),
             "Fake.flood": lambda _: (None, {}),
             "Target.attachToTarget": lambda _: self._attached(),
             "Browser.getVersion": lambda _: (None, {"product": self._product}),
         }
+
+    def _stamped(self, key: str) -> tuple[Message, Message]:
+        said = {"stamp": f"{self._product}/{key}"}
+        return {"method": "Fake.stamped", "params": said}, said
 
     def _attached(self) -> tuple[Message, Message]:
         session = f"SESSION{next(self._sessions)}"

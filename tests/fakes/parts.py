@@ -61,6 +61,10 @@ class Part:
         """Send a signal."""
         self._process.send_signal(number)
 
+    def kill(self) -> None:
+        """SIGKILL, without waiting."""
+        self.send(signal.SIGKILL)
+
     def ended(self) -> int:
         """Wait for its end, which somebody else has seen to: its exit code."""
         self._process.wait(STOP_TIMEOUT_S)
@@ -155,20 +159,26 @@ class Parts:
         `dial` are URLs that lead there by another way (a proxy). Returns when the first of its edges can answer for
         the device.
         """
+        part = self.start_agent(device_id, dial or [self.edge_url(edge_id) for edge_id in edges], cdp, environment)
+        self.wait_for_device(edges[0], device_id)
+        return part
+
+    def start_agent(
+        self, device_id: str, urls: list[str], cdp: str | None, environment: Environment | None = None
+    ) -> Part:
+        """The same, dialling these URLs; returns as soon as it runs."""
         token_path = self._folder / f"{device_id}.token"
         token_path.write_text(self.token(f"device:{device_id}"))
         token_path.chmod(0o600)
         argv = ["--device-id", device_id, "--token-file", str(token_path), *(("--cdp", cdp) if cdp else ())]
         argv += ["--state-dir", str(self._folder / f"agent-{device_id}")]
-        for url in dial or map(self.edge_url, edges):
+        for url in urls:
             argv += ["--edges", url]
-        part = self._start(f"agent-{device_id}", ["browsergo.agent", *argv], environment)
-        self._wait_for_device(edges[0], device_id, part)
-        return part
+        return self._start(f"agent-{device_id}", ["browsergo.agent", *argv], environment)
 
     def kill(self, part: Part) -> None:
         """SIGKILL it; the same may be started again."""
-        part.send(signal.SIGKILL)
+        part.kill()
         assert part.ended() == -signal.SIGKILL
         self._parts.remove(part)
 
@@ -216,10 +226,11 @@ class Parts:
     def _router_flags(self) -> list[str]:
         return [word for address in self._routers for word in ("--routers", address)]
 
-    def _wait_for_device(self, edge_id: str, device_id: str, agent: Part) -> None:
+    def wait_for_device(self, edge_id: str, device_id: str) -> None:
+        """Wait until an edge can answer for a device."""
         deadline = time.monotonic() + READY_TIMEOUT_S
         while (status := self._discovery_status(edge_id, device_id)) != 200:
-            assert time.monotonic() < deadline, f"{device_id} is not there (HTTP {status}):\n{agent.text}"
+            assert time.monotonic() < deadline, f"{device_id} is not there (HTTP {status}):\n{self.logs()}"
             time.sleep(POLL_S)  # the edge has no event for this; discovery is what a client would ask
 
     def _discovery_status(self, edge_id: str, device_id: str) -> int:

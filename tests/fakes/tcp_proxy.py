@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that can cut every connection through it, as a network does."""
+"""A TCP proxy that can cut every connection through it, or make all of them wait, as a network does."""
 
 import asyncio
 import threading
@@ -10,15 +10,17 @@ CHUNK_BYTES = 1 << 16
 class TcpProxy:
     """Listens on `port` and carries bytes to `target` (host, port) until the context ends."""
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, target: tuple[str, int], listen: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self.port = 0
         self.carried = 0  # connections so far
-        self._target = target
+        self.waiting = 0  # connections that are held now
+        self._target, self._listen = target, listen
         self._open: set[asyncio.StreamWriter] = set()
         self._carrying: set[asyncio.Task[None]] = set()
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
+        self._passage: asyncio.Event
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
 
     def __enter__(self) -> Self:
@@ -38,14 +40,25 @@ class TcpProxy:
 
         return asyncio.run_coroutine_threadsafe(cut(), self._loop).result(10)
 
+    def hold(self) -> None:
+        """Let connections that come from now on wait, unanswered."""
+        self._loop.call_soon_threadsafe(self._passage.clear)
+
+    def release(self) -> None:
+        """Let all that wait through at once."""
+        self._loop.call_soon_threadsafe(self._passage.set)
+
     async def _run(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._loop, self._stop, self._passage = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+        self._passage.set()
+        server = await asyncio.start_server(self._accept, *self._listen)
         self.port = server.sockets[0].getsockname()[1]
         self._started.set()
         await self._stop.wait()
         server.close()
         self._abort_all()
+        for task in self._carrying:
+            task.cancel()
         await asyncio.gather(*self._carrying, return_exceptions=True)
 
     def _abort_all(self) -> int:
@@ -58,12 +71,15 @@ class TcpProxy:
         task = asyncio.current_task()
         assert task is not None
         self._carrying.add(task)
+        self.waiting += 1
         try:
+            await self._passage.wait()
             far_reader, far_writer = await asyncio.open_connection(*self._target)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             writer.transport.abort()
             return
         finally:
+            self.waiting -= 1
             self._carrying.discard(task)
         self.carried += 1
         both = {self._start(reader, far_writer), self._start(far_reader, writer)}

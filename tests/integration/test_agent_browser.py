@@ -5,6 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,26 @@ def test_chrome_is_asked_as_localhost_and_without_an_origin() -> None:
             asyncio.run(scenario(Browser.at(f"http://{host}:{browser.port}")))
         assert set(browser.hosts) == {"localhost"}
         assert not browser.origins
+    with FakeBrowser(host="::1") as browser:
+        asyncio.run(scenario(Browser.at(f"http://[::1]:{browser.port}/")))
+        assert set(browser.hosts) == {"localhost"}
+        assert not browser.origins
+
+
+def test_the_end_of_a_browser_that_runs_elsewhere_is_noticed() -> None:
+    async def scenario() -> None:
+        with ExitStack() as running:
+            browser = running.enter_context(FakeBrowser())
+            watch = await Browser.at(browser.url).watch()
+            watching = asyncio.create_task(watch.ended())
+            await Browser.at(browser.url).version()
+            assert not watching.done()
+            await asyncio.to_thread(running.close)
+            await asyncio.wait_for(watching, 5)
+        with pytest.raises(BrowserUnavailable):
+            await Browser.at(browser.url).watch()
+
+    asyncio.run(scenario())
 
 
 def test_a_page_that_is_not_there_is_no_target() -> None:

@@ -201,8 +201,11 @@ def below(pid: int) -> set[ProcessId]:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("--cdp", "localhost:9222"), "agent: cdp: "),
-        (("--cdp", "http://127.0.0.1:9222", "--chrome", "/bin/true"), "give one of them"),
+        (("--cdp", "localhost:9222"), "agent: cdp: this is http://HOST:PORT"),
+        (
+            ("--cdp", "http://127.0.0.1:9222", "--chrome", "/bin/true"),
+            "agent: --chrome (BROWSERGO_AGENT_CHROME) starts",
+        ),
         (("--chrome", "/no/such/browser"), "chrome: /no/such/browser is not a program that can be started"),
         (("--edges", "http://127.0.0.1:3000"), "agent: edges: "),
     ],

@@ -342,7 +342,8 @@ def test_a_browser_that_is_away_is_waited_for(browser: FakeBrowser) -> None:
         async with running(browser, edge.url, cdp=nobody) as agent:
             while len(agent.lines("browser unavailable")) < 2:  # noqa: ASYNC110 - nobody is there to be told
                 await asyncio.sleep(0.01)
-            assert "does not answer" in agent.lines("browser unavailable")[0]["reason"]
+            line = agent.lines("browser unavailable")[0]
+            assert (line["browser"], line["reason"]) == (nobody, "the browser does not answer (Connection refused)")
             assert edge.arrivals == [], "a device without a browser is none"
 
     play(scenario)

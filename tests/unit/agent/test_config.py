@@ -6,7 +6,8 @@ import pytest
 
 from browsergo.agent.browser import Browser
 from browsergo.agent.config import AgentConfig
-from browsergo.chassis.config import ConfigError
+from browsergo.chassis.config import ConfigError, ProcessConfig
+from deploy.config import UpConfig
 
 
 def load(*argv: str, environ: dict[str, str] | None = None) -> AgentConfig:
@@ -29,11 +30,9 @@ def test_labels_are_pairs_and_a_value_may_hold_an_equals_sign() -> None:
         (["--edges", "ws://127.0.0.1:port"], "edges"),
         (["--edges", "ws://127.0.0.1:99999"], "edges"),
         (["--edges", "ws://"], "edges"),
+        (["--edges", "ws://two words:3000"], "edges"),
         (["--edges", "ws://127.0.0.1:3000?token=SECRETSECRET"], "edges"),
         (["--edges", "ws://user:SECRETSECRET@127.0.0.1:3000"], "edges"),
-        (["--cdp", "127.0.0.1:9222"], "cdp"),
-        (["--cdp", "ws://127.0.0.1:9222"], "cdp"),
-        (["--cdp", "http://127.0.0.1:debugging"], "cdp"),
         (["--device-id", "no spaces"], "device-id"),
         (["--label", "novalue"], "label"),
         (["--pool", "9"], "pool"),
@@ -45,6 +44,42 @@ def test_what_cannot_work_is_refused_by_name_and_without_secrets(words: list[str
         load(*words)
     assert key in str(refused.value)
     assert "SECRETSECRET" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "chrome",
+        "127.0.0.1:9222",
+        "ws://127.0.0.1:9222",
+        "ws://127.0.0.1:9222/devtools/browser/SECRETSECRET",
+        "https://chrome:9222",
+        "http://",
+        "http://:9222",
+        "http://chrome:debugging",
+        "http://chrome:0",
+        "http://chrome:99999",
+        "http://chrome:9222/json/version",
+        "http://chrome:9222?token=SECRETSECRET",
+        "http://user:SECRETSECRET@chrome:9222",
+        "http://two words:9222",
+        "http://a..b:9222",
+        f"http://{'x' * 64}:9222",
+        "http://[::1:9222",
+        "http://[::g]:9222",
+        "http://fe80::1:9222",
+    ],
+)
+@pytest.mark.parametrize("config", [AgentConfig, UpConfig])
+def test_a_browser_is_named_by_nothing_but_host_and_port(config: type[ProcessConfig], url: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        config.load(["--cdp", url], {})
+    words = str(refused.value)
+    assert words.startswith("cdp: this is http://HOST:PORT")
+    assert "--remote-debugging-port" in words
+    assert "SECRETSECRET" not in words
+    assert "\n" not in words
 
 
 def test_an_unknown_variable_is_refused() -> None:
@@ -88,6 +123,8 @@ def test_a_file_that_holds_no_token_is_an_error_that_does_not_repeat_it(tmp_path
         ("http://127.0.0.1:9333", "127.0.0.1", 9333),
         ("http://localhost", "localhost", 9222),
         ("http://[::1]:9333/", "::1", 9333),
+        ("http://chrome:9222/", "chrome", 9222),
+        ("HTTP://browser_1.lab.example.:9333", "browser_1.lab.example.", 9333),
     ],
 )
 def test_a_running_browser_is_named_by_its_url(url: str, host: str, port: int) -> None:
