@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,7 +24,8 @@ from edge.clients import Clients
 from edge.core.addresses import Addresses
 from edge.core.admission import Admission, require_frontend
 from edge.core.endpoints import FrontendFile, frontend_file
-from edge.discovery import check_answered, knock_of, refusal
+from edge.discovery import check_answered
+from edge.plain_http import application, knock_of, nothing_here, refusal
 
 # By the name of the file, never by the word of the device: `nosniff` makes the browser believe it.
 CONTENT_TYPES = {
@@ -67,14 +68,14 @@ class DeviceOrigin:
 
     def app(self) -> Starlette:
         """One route, for GET and HEAD: every path is read by `frontend_file`."""
-        return Starlette(routes=[Route("/{path:path}", self._answer)])
+        return application([Route("/{path:path}", self._answer)])
 
     async def _answer(self, request: Request) -> Response:
         try:
             self._admission.check_device_origin(knock_of(request, self._admission), self._addresses)
             file = frontend_file(request.url.path)
             if file is None:
-                return PlainTextResponse("NOT_FOUND: nothing is served here\n", HTTPStatus.NOT_FOUND)
+                return nothing_here()
             return await self._file(request, file)
         except BrowserGoError as error:
             return refusal(error)

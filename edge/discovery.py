@@ -16,16 +16,16 @@ from browsergo.core.errors import (
     BrowserUnavailable,
     InvalidDeviceId,
     ServiceUnavailable,
-    Unauthenticated,
 )
 from browsergo.core.ids import is_device_id
 from browsergo.core.tokens import Grant
 from edge.clients import Clients
 from edge.core.addresses import Addresses
-from edge.core.admission import Admission, Knock, require_cdp
-from edge.core.endpoints import frontend_prefix
+from edge.core.admission import Admission, require_cdp
+from edge.core.endpoints import frontend_prefix, websocket_endpoint
 from edge.core.forwarding import Arrival
 from edge.core.rewriting import LeadingBack, rewrite
+from edge.plain_http import application, knock_of, nothing_here, refusal
 from edge.tickets import Tickets
 
 _JSON, _TEXT = "application/json; charset=UTF-8", "text/plain; charset=UTF-8"
@@ -57,9 +57,7 @@ class Discovery:
             Route("/v2/cdp/{device}/json/{rest:path}", document, methods=METHODS),
             Route("/{path:path}", self._guarded(self._nothing)),
         ]
-        app = Starlette(routes=routes)
-        app.router.redirect_slashes = False
-        return app
+        return application(routes)
 
     def _guarded(self, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         async def guarded(request: Request) -> Response:
@@ -80,9 +78,9 @@ class Discovery:
         return JSONResponse(body, 503 if failing else 200)
 
     async def _nothing(self, request: Request) -> Response:
-        if request.url.path.startswith(("/v2/device", "/v2/control", "/v2/cdp/")):
+        if websocket_endpoint(request.url.path) is not None:
             return PlainTextResponse("UPGRADE_REQUIRED: this path speaks WebSocket\n", 426, {"Upgrade": "websocket"})
-        return PlainTextResponse("NOT_FOUND: nothing is served here\n", 404)
+        return nothing_here()
 
     async def _document(self, request: Request) -> Response:
         device = request.path_params["device"]
@@ -116,34 +114,9 @@ def _query_for_browser(request: Request) -> str:
     return without_credentials(query.decode("ascii", "replace"))
 
 
-def knock_of(request: Request, admission: Admission) -> Knock:
-    """What of an HTTP request decides whether it may come in."""
-    headers = request.headers
-    peer = request.client.host if request.client is not None else ""
-    direct = Arrival(peer, request.url.scheme, tuple(headers.getlist("host")))
-    return Knock(
-        admission.arrival(direct, headers.getlist),
-        tuple(headers.getlist("origin")),
-        headers.get("authorization"),
-        (),
-        request.query_params.get("token"),
-        request.query_params.get("ticket"),
-    )
-
-
 def check_answered(status: int, browsers_own: frozenset[HTTPStatus]) -> None:
     """Raise what `status` of a fetch means, unless it is one that the browser itself answers with when all is well."""
     if status == HTTPStatus.SERVICE_UNAVAILABLE:  # of its edge (no link yet) or its agent (too much to do)
         raise ServiceUnavailable("the device cannot answer now; try again", retry_after_s=1)
     if status not in browsers_own:
         raise BrowserUnavailable(f"the device's browser answered with HTTP {status}")
-
-
-def refusal(error: BrowserGoError) -> Response:
-    """The HTTP answer for an error."""
-    headers = {"Cache-Control": "no-store"}
-    if error.retry_after_s is not None or error.http_status == 503:
-        headers["Retry-After"] = str(error.retry_after_s or 1)
-    if isinstance(error, Unauthenticated):
-        headers["WWW-Authenticate"] = 'Bearer realm="browser-go"'
-    return PlainTextResponse(f"{error.code}: {error.message}\n", error.http_status, headers)

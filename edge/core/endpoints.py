@@ -15,6 +15,7 @@ _PAGE = re.compile(r"/devtools/page/(?!\.{1,2}/?\Z)([A-Za-z0-9._-]{1,128})/?\Z")
 _BROWSER = re.compile(r"(?:/|/devtools/browser(?:/[A-Za-z0-9._-]{0,128})?/?)?\Z")
 
 
+_HIDDEN = re.compile(r"%(?:2f|5c|00)|\\", re.IGNORECASE)
 _FRONTEND = re.compile(r"/v2/cdp/([^/]+)/~([^/]*)(/devtools/.*)\Z")
 
 
@@ -49,9 +50,16 @@ class Target(NamedTuple):
     query: dict[str, str]
 
 
+def hides_separators(raw_path: str) -> bool:
+    """Whether a path as sent spells a slash, a backslash or a NUL as a percent-encoding, or has a backslash."""
+    return _HIDDEN.search(raw_path) is not None
+
+
 def split_target(raw: str) -> Target:
-    """Split a request target; percent-encodings of the path are resolved once."""
+    """Split a request target; percent-encodings of the path are resolved once. A path that hides something is none."""
     path, _, query = raw.partition("?")
+    if hides_separators(path):
+        path = ""
     try:
         pairs = parse_qs(query, keep_blank_values=True, max_num_fields=32)
     except ValueError:

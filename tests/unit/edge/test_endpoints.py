@@ -93,6 +93,11 @@ def test_a_target_is_split_and_its_path_decoded_once() -> None:
     assert target.query == {"token": "a.b-c_d", "ticket": "t t", "empty": ""}
 
 
+@pytest.mark.parametrize("path", ["/v2/cdp%2flaptop", "/v2/cdp/a%2Fb", "/v2/cdp/a%5cb", "/v2\\cdp\\a", "/v2/cdp/a%00"])
+def test_a_path_that_hides_something_leads_nowhere(path: str) -> None:
+    assert websocket_endpoint(split_target(f"{path}?token=a").path) is None
+
+
 @pytest.mark.parametrize("query", ["&".join(["a=1"] * 33), "%", "", "=", "&&"])
 def test_a_query_that_makes_no_sense_gives_no_token(query: str) -> None:
     target = split_target(f"/v2/device?{query}")
