@@ -50,6 +50,11 @@ class ClientEnds:
     def __len__(self) -> int:
         return len(self._channels)
 
+    @property
+    def pending_commands(self) -> int:
+        """Commands of all clients that have no answer yet."""
+        return sum(len(entry.pending) for entry in self._channels.values())
+
     # --- the client ---------------------------------------------------------------------------------------------
 
     def open(
