@@ -69,6 +69,7 @@ class EdgeAdmin:
             errors=self._clients.errors,
             memory_bytes=_peak_memory_bytes(),
             insecure_no_auth=self._insecure_no_auth,
+            pending_commands=self._clients.pending_commands,
         )
 
 

@@ -83,6 +83,11 @@ class Clients:
         """How many channels are open or opening."""
         return len(self._ends)
 
+    @property
+    def pending_commands(self) -> int:
+        """How many commands of all channels have no answer yet."""
+        return self._ends.pending_commands
+
     # --- clients -------------------------------------------------------------------------------------
 
     async def open(self, device: str, endpoint: str, caller: Traceparent | None, socket: ClientSocket) -> bytes:

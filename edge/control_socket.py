@@ -131,6 +131,7 @@ def status_body(status: control_pb2.GetControlStatusResponse, now_unix_s: float)
             "queueSize": queued,
             "connectionPoolSize": sum(edge.devices for edge in edges),
         },
+        "commands": {"pending": sum(edge.pending_commands for edge in edges)},
         "devices": {"total": status.devices_total, "active": status.devices_active},
         "parts": [{"name": part.name, "healthy": part.healthy, "detail": part.detail} for part in status.parts],
         "insecureNoAuth": any(edge.insecure_no_auth for edge in edges),

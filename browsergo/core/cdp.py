@@ -7,6 +7,7 @@ where real CDP goes: `json` at ~500 levels of DOM nesting, `orjson` at a legal l
 """
 
 import json
+import math
 import re
 from typing import NamedTuple
 
@@ -43,10 +44,12 @@ class UnacceptableCommand(Exception):
         self.answer = error_answer(command_id, session_id, code, message)
 
 
-# --- grammar (RFC 8259), as bytes patterns with possessive quantifiers: linear, never backtracking -------------------
+# --- grammar: RFC 8259, but for control characters in strings, which Chrome takes; as bytes patterns with possessive
+# quantifiers: linear, never backtracking --------------------------------------------------------------------------
 _WS = rb"[ \t\n\r]*+"
-_STRING = rb'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"'
-_NUMBER = rb"(?=[-0-9])-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+"
+_STRING = rb'"[^"\\]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\]*+)*+"'
+# At most 200 digits before the point and a positive exponent of two: surely a double. Others are looked at one by one.
+_NUMBER = rb"(?=[-0-9])-?(?:0|[1-9][0-9]{0,199}+)(?:\.[0-9]++)?+(?:[eE](?:-[0-9]++|\+?[0-9]{1,2}+))?+(?![0-9])"
 _FLAT_LEVELS = 5  # containers nested deeper than this are walked one by one
 
 
@@ -66,6 +69,7 @@ _VALUE = _FLAT[_FLAT_LEVELS]
 # The flat neighbours that follow a value, skipped in one match: a deep one among them costs no step for each.
 _MORE_ITEMS = re.compile(rb"(?:" + _WS + rb"," + _WS + _VALUE.pattern + rb")*+")
 _MORE_MEMBERS = re.compile(rb"(?:" + _WS + rb"," + _WS + _STRING + _WS + rb":" + _WS + _VALUE.pattern + rb")*+")
+_ANY_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+")
 _SPACE = re.compile(_WS)
 _KEY = re.compile(_WS + rb"(" + _STRING + rb")" + _WS + rb":" + _WS)
 _DELIMITER = re.compile(_WS + rb"([,}])")
@@ -102,8 +106,8 @@ class _Malformed(Exception):
 def read_command(message: bytes) -> Command:
     """The envelope of a client's message (UTF-8 bytes). Raises UnacceptableCommand.
 
-    Refused here are: what is not JSON, not an object, has a top-level key twice, an id that is not
-    a plainly spelled int32, or a method that is not a string (design/delivery.md, "Rules").
+    Refused here is whatever Chrome answers without an id, and what it reads in a way of its own: a top-level key
+    that stands twice, an id that is not a plainly spelled int32 (design/delivery.md, "Rules").
     """
     if not message.isascii():
         _check_utf8(message)
@@ -130,20 +134,52 @@ def _read_uncommon(message: bytes) -> Command:
         raise UnacceptableCommand(PARSE_ERROR, f"JSON: invalid input at position {error.position}") from None
     if members is None:
         raise UnacceptableCommand(INVALID_REQUEST, "Message must be an object")
-    return _command(dict(reversed(members)), len(members))  # of two ids the first one counts, as in Chrome
+    return _command(members)
 
 
-def _command(members: dict[str, bytes], count: int) -> Command:
-    command_id = _int32(members.get("id"))
+def _command(members: list[tuple[str, bytes]]) -> Command:
+    """As Chrome does it: key by key, and the first fault is answered, with the id if that stands before the fault.
+
+    Chrome's own id-less answer would end the channel, since nobody could say whose it is.
+    """
+    read: dict[str, bytes] = {}
+    session_id = _text(dict(reversed(members)).get("sessionId"))  # of two the first counts, as in Chrome
+    for key, value in members:
+        fault = _fault(key, value, read)
+        if fault is not None:
+            raise UnacceptableCommand(*fault, _int32(read.get("id")), session_id)
+        read[key] = value
+    command_id, method = _int32(read.get("id")), _text(read.get("method"))
     if command_id is None:
-        raise UnacceptableCommand(INVALID_REQUEST, "Message must have integer 'id' property")
-    session_id = _text(members.get("sessionId"))
-    if len(members) != count:
-        raise UnacceptableCommand(PARSE_ERROR, "JSON: duplicate top-level key", command_id, session_id)
-    method = _text(members.get("method"))
+        raise UnacceptableCommand(*_NO_ID)
     if not method:
-        raise UnacceptableCommand(INVALID_REQUEST, "Message must have string 'method' property", command_id, session_id)
+        raise UnacceptableCommand(*_NO_METHOD, command_id, session_id)
     return Command(command_id, method, session_id)
+
+
+_Fault = tuple[int, str]
+_NO_ID: _Fault = (INVALID_REQUEST, "Message must have integer 'id' property")
+_NO_METHOD: _Fault = (INVALID_REQUEST, "Message must have string 'method' property")
+_BAD_PARAMS: _Fault = (INVALID_REQUEST, "Message may have object 'params' property")
+_BAD_SESSION: _Fault = (INVALID_REQUEST, "Message may have string 'sessionId' property")
+_UNKNOWN_KEY: _Fault = (INVALID_REQUEST, "Message has property other than 'id', 'method', 'sessionId', 'params'")
+
+
+def _fault(key: str, value: bytes, read: dict[str, bytes]) -> _Fault | None:
+    """What Chrome has against this member after those in `read`: code and words."""
+    if not key.isascii():
+        return PARSE_ERROR, "JSON: invalid top-level key"
+    if key in read:
+        return PARSE_ERROR, "JSON: duplicate top-level key"
+    if key == "id":
+        return _NO_ID if _int32(value) is None else None
+    if key == "params":
+        return None if value[:1] in b"{[" or value == b"null" else _BAD_PARAMS
+    bad = {"method": _NO_METHOD, "sessionId": _BAD_SESSION}.get(key)
+    if bad is None:
+        return _UNKNOWN_KEY
+    text = _text(value)
+    return None if text is not None and text.isascii() else bad
 
 
 def read_head(message: bytes) -> MessageHead:
@@ -202,7 +238,7 @@ def _skip_value(message: bytes, start: int, deepest: int | None) -> int:
         if deepest is not None and steps > MAX_STEPS:
             raise _Malformed(position)
         levels = _FLAT_LEVELS if deepest is None else min(_FLAT_LEVELS, deepest - len(stack))
-        match = _FLAT[levels].match(message, position)
+        match = _FLAT[levels].match(message, position) or _unusual_number(message, position)
         if match is None:
             opening = _OPENING.match(message, position)
             if opening is None or levels == 0:
@@ -213,6 +249,14 @@ def _skip_value(message: bytes, start: int, deepest: int | None) -> int:
         position = _after_value(message, match.end(), stack, many=levels == _FLAT_LEVELS)
         if not stack:
             return position
+
+
+def _unusual_number(message: bytes, position: int) -> re.Match[bytes] | None:
+    """A number that may be none: like Chrome's parser, ours takes only what a double can hold."""
+    match = _ANY_NUMBER.match(message, position)
+    if match is not None and math.isinf(float(match[0])):
+        raise _Malformed(position)
+    return match
 
 
 def _first_inside(message: bytes, position: int, opening: int) -> int:
@@ -253,9 +297,8 @@ def _expect_end(message: bytes, position: int) -> None:
 
 
 def _key(raw: bytes) -> str:
-    if b"\\" in raw:
-        return str(json.loads(raw))
-    return raw[1:-1].decode("utf-8", "replace")
+    text = raw.decode("utf-8", "replace")
+    return str(json.loads(text, strict=False)) if "\\" in text else text[1:-1]
 
 
 def _text(raw: bytes | None) -> str | None:

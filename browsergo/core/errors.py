@@ -6,7 +6,7 @@
     ├── ProtocolError      somebody said what may not be said
     │   ├── BadMessage, BadFrame, UnsupportedVersion, MessageTooBig
     ├── StateError         right message, wrong moment
-    │   ├── StaleEpoch, Draining, DeviceGone
+    │   ├── StaleEpoch, Draining, DeviceGone, SessionGone
     ├── ResourceError      a bound was reached
     │   ├── Overloaded, SlowConsumer, RateLimited
     └── BusinessError      understood, and refused
@@ -161,6 +161,13 @@ class DeviceGone(StateError):
     close_code = 4001
     http_status = 502
     default_message = "the device ended this channel"
+
+
+class SessionGone(StateError):
+    """A command's session was detached while it was in flight. Ends no channel."""
+
+    code = "SESSION_GONE"
+    default_message = "its session is gone, with its tab or by being detached"
 
 
 class ResourceError(BrowserGoError):

@@ -194,6 +194,7 @@ class EdgeDescription(_message.Message):
     ERRORS_FIELD_NUMBER: _builtins.int
     MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     INSECURE_NO_AUTH_FIELD_NUMBER: _builtins.int
+    PENDING_COMMANDS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     uptime_ms: _builtins.int
     clients: _builtins.int
@@ -205,6 +206,8 @@ class EdgeDescription(_message.Message):
     errors: _builtins.int
     memory_bytes: _builtins.int
     insecure_no_auth: _builtins.bool
+    pending_commands: _builtins.int
+    """of all its channels: sent by a client, not answered"""
     @_builtins.property
     def edge(self) -> _types_pb2.EdgeRun: ...
     def __init__(
@@ -222,10 +225,11 @@ class EdgeDescription(_message.Message):
         errors: _builtins.int = ...,
         memory_bytes: _builtins.int = ...,
         insecure_no_auth: _builtins.bool = ...,
+        pending_commands: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["edge", b"edge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "clients", b"clients", "devices", b"devices", "edge", b"edge", "errors", b"errors", "insecure_no_auth", b"insecure_no_auth", "memory_bytes", b"memory_bytes", "messages_down", b"messages_down", "messages_up", b"messages_up", "operators", b"operators", "uptime_ms", b"uptime_ms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "clients", b"clients", "devices", b"devices", "edge", b"edge", "errors", b"errors", "insecure_no_auth", b"insecure_no_auth", "memory_bytes", b"memory_bytes", "messages_down", b"messages_down", "messages_up", b"messages_up", "operators", b"operators", "pending_commands", b"pending_commands", "uptime_ms", b"uptime_ms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,7 +2,7 @@
 
 server -> operator  control:status   {status, timestamp, version, uptime (s), connections{total, active, errors},
 resources{memoryUsage, queueSize, connectionPoolSize}, parts[{name, healthy, detail}],
-devices{total, active}, insecureNoAuth}
+commands{pending}, devices{total, active}, insecureNoAuth}
 operator -> server  control:status   {}
 operator -> server  control:command  {command, params}
 server -> operator  control:command  {command, success, result}          (the id echoed)

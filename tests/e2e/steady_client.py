@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from itertools import pairwise
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, NamedTuple, Self
 
 from tests.e2e.raw_cdp import Message, RawClient
@@ -61,13 +61,14 @@ def evaluating() -> Speech:
 class SteadyClient:
     """Sends commands 1, 2, 3... with IN_FLIGHT of them unanswered, from a thread, until the context ends.
 
-    At the end it waits for the last answer. `more(n)` waits until n more answers have come.
+    At the end it waits for the last answer. `more(n)` waits until n more answers have come. With `pace_s` it sends no
+    quicker than one command in that time, so that others have the machine.
     """
 
-    def __init__(self, url: str, speech: Speech) -> None:
+    def __init__(self, url: str, speech: Speech, pace_s: float = 0.0) -> None:
         self.seen: list[tuple[str, int]] = []
         self.sent = 0
-        self._url, self._speech = url, speech
+        self._url, self._speech, self._pace_s = url, speech, pace_s
         self._times: list[float] = []
         self._progress = threading.Condition()
         self._answers = 0
@@ -136,6 +137,7 @@ class SteadyClient:
                 self.sent += 1
                 method, params = self._speech.command(self.sent)
                 client.send(self.sent, method, params, session)
+                sleep(self._pace_s)
             if self._answers == self.sent:
                 return
             stamp = self._speech.stamp(client.receive(PATIENCE_S))

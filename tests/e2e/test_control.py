@@ -38,6 +38,7 @@ def check_status(message: dict[str, Any]) -> None:
     assert status["connections"]["active"] >= 0
     assert 10 << 20 < status["resources"]["memoryUsage"] < 4 << 30
     assert status["resources"]["queueSize"] >= 0
+    assert status["commands"]["pending"] >= 0
     assert status["resources"]["connectionPoolSize"] == 1
     assert status["devices"] == {"total": 1, "active": 1}
     parts = {part["name"]: part for part in status["parts"]}
@@ -77,6 +78,16 @@ def test_open_channels_are_counted(relay: Stack) -> None:
             during = asking.receive()["data"]["connections"]
     assert during["active"] == before["active"] + 1
     assert during["total"] == before["total"] + 1
+
+
+def test_commands_that_wait_for_an_answer_are_counted(relay: Stack) -> None:
+    with operator(relay) as asking, RawClient(relay.urls.client_ws) as client:
+        session = client.open_page()
+        before = asking.receive()["data"]["commands"]["pending"]
+        client.send(100, "Runtime.evaluate", {"expression": "new Promise(() => 0)", "awaitPromise": True}, session)
+        assert client.evaluate("1", session) == 1  # so that the one before it has arrived, too
+        asking.send("control:status")
+        assert asking.receive()["data"]["commands"]["pending"] == before + 1
 
 
 def test_devices_are_listed_with_who_and_where_they_are(relay: Stack) -> None:

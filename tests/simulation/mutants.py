@@ -131,11 +131,11 @@ class BindingIgnored(ClientEnds):
 
 
 class TakesMessagesTwice(BindingIgnored):
-    def _message(self, frame: Frame, wall_ns: int) -> list[Effect]:
+    def _message(self, frame: Frame, now: float, wall_ns: int) -> list[Effect]:
         entry = self._bound(frame)
         if entry is not None and frame.seq <= entry.received:
             entry.received = frame.seq - 1
-        return super()._message(frame, wall_ns)
+        return super()._message(frame, now, wall_ns)
 
 
 class ReplaysReversed(ClientEnds):

@@ -10,7 +10,7 @@ One ClientEnds serves one process. Times: `now` monotonic seconds, `wall_ns` Uni
 from collections.abc import Callable, Iterator
 
 from browsergo.core import cdp, errors
-from browsergo.core.channel import client_endings, client_flow, client_frames, payloads
+from browsergo.core.channel import client_endings, client_flow, client_frames, client_orphans, payloads
 from browsergo.core.channel.client_state import (
     Channel,
     ClientLimits,
@@ -49,6 +49,11 @@ class ClientEnds:
 
     def __len__(self) -> int:
         return len(self._channels)
+
+    @property
+    def pending_commands(self) -> int:
+        """Commands of all clients that have no answer yet."""
+        return sum(len(entry.pending) for entry in self._channels.values())
 
     # --- the client ---------------------------------------------------------------------------------------------
 
@@ -173,7 +178,7 @@ class ClientEnds:
         """
         path = Path(router, frame.source, frame.link)
         if frame.kind == Kind.MSG:
-            return self._message(frame, wall_ns)
+            return self._message(frame, now, wall_ns)
         if frame.kind == Kind.CACK:
             return self._recorded(frame)
         if frame.kind == Kind.HELLO:
@@ -202,7 +207,7 @@ class ClientEnds:
             return None
         return entry
 
-    def _message(self, frame: Frame, wall_ns: int) -> list[Effect]:
+    def _message(self, frame: Frame, now: float, wall_ns: int) -> list[Effect]:
         entry = self._bound(frame)
         if entry is None or frame.seq <= entry.received:
             return []
@@ -220,7 +225,7 @@ class ClientEnds:
         if head.id is not None:
             self._answer(entry, head.id, payload, effects, wall_ns)
         elif head.is_event:
-            self._event(entry, payload, effects)
+            self._event(entry, payload, effects, now)
         else:
             return self._fail(
                 entry, errors.BadMessage("the browser answered without an id; it could not read a command")
@@ -245,10 +250,10 @@ class ClientEnds:
         client_flow.pass_on(entry, payload, self._limits, self._edge, effects)
         client_flow.regulate(entry, self._limits, effects)
 
-    def _event(self, entry: Channel, payload: bytes, effects: list[Effect]) -> None:
+    def _event(self, entry: Channel, payload: bytes, effects: list[Effect], now: float) -> None:
         change = cdp.session_change(payload)
         if change is not None and not change.attached:
-            entry.sessions.pop(change.session_id, None)
+            client_orphans.session_gone(entry, change.session_id, now + self._limits.orphan_patience_s)
         elif change is not None and len(entry.sessions) < self._limits.remembered_sessions:
             entry.sessions[change.session_id] = change.parent
         elif cdp.is_inspector_detached(payload):
@@ -394,7 +399,9 @@ class ClientEnds:
 
     def next_deadline(self) -> float | None:
         """When `tick` must be called next, on the monotonic clock."""
-        times = [t for e in self._channels.values() for t in (e.deadline, e.retry_at) if t is not None]
+        entries = self._channels.values()
+        times = [t for e in entries for t in (e.deadline, e.retry_at) if t is not None]
+        times += [e.orphans[0].due for e in entries if e.orphans]
         return min(times, default=None)
 
     def tick(self, now: float) -> list[Effect]:
@@ -413,6 +420,8 @@ class ClientEnds:
                     effects.append(self._ask_open(entry))
                 else:
                     silent.add((entry.device, NO_EDGE))
+            elif entry.orphans:
+                client_orphans.settle(entry, now, self._limits, self._edge, effects)
         return effects + self._announce(silent)
 
     # --- ends ---------------------------------------------------------------------------------------------------

@@ -20,10 +20,22 @@ def settled(entry: Channel, error: errors.BrowserGoError) -> Iterator[Effect]:
     """Every command of the client answered: by what waits for it, then by one error each, in send order."""
     for _, payload in entry.waiting:
         yield Deliver(entry.id, payload)
-    for command_id, pending in sorted(entry.pending.items(), key=lambda item: item[1].seq):
-        answer = _relay_error(entry, command_id, pending, error)
-        yield finished(entry, command_id, pending, size=len(answer), end_ns=pending.started_ns, error=error.code)
+    for command_id, pending in in_send_order(entry):
+        span, answer = refused(entry, command_id, pending, error)
+        yield span
         yield Deliver(entry.id, answer)
+
+
+def in_send_order(entry: Channel) -> list[tuple[int, Pending]]:
+    """The commands without an answer."""
+    return sorted(entry.pending.items(), key=lambda item: item[1].seq)
+
+
+def refused(entry: Channel, command_id: int, pending: Pending, error: errors.BrowserGoError) -> tuple[Finished, bytes]:
+    """A command that the browser will not answer: its span, and the relay error."""
+    answer = _relay_error(entry, command_id, pending, error)
+    span = finished(entry, command_id, pending, size=len(answer), end_ns=pending.started_ns, error=error.code)
+    return span, answer
 
 
 def _relay_error(entry: Channel, command_id: int, pending: Pending, error: errors.BrowserGoError) -> bytes:

@@ -24,6 +24,7 @@ class ClientLimits:
     open_retry_s: float = 0.5
     resume_window_s: float = 30.0
     announce_every_s: float = 1.0
+    orphan_patience_s: float = 1.0  # for Chrome's answer to a command whose session is gone
     remembered_devices: int = 10_000
     remembered_sessions: int = 10_000  # a channel's; those beyond get no detached event at its end
 
@@ -115,6 +116,14 @@ class Pending(NamedTuple):
     started_ns: int
 
 
+class Orphan(NamedTuple):
+    """A command whose session is gone: what Chrome has not said to it when it is `due`, it never will."""
+
+    due: float
+    id: int
+    seq: int
+
+
 @dataclass(slots=True)
 class Channel:
     """The client end of one channel."""
@@ -138,6 +147,7 @@ class Channel:
     unaccepted: deque[Sent] = field(default_factory=deque)
     unaccepted_bytes: int = 0
     pending: dict[int, Pending] = field(default_factory=dict)
+    orphans: deque[Orphan] = field(default_factory=deque)  # in the order in which they are due
     received: int = 0
     consumed: int = 0
     granted: int = 0

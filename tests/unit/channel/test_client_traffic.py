@@ -163,6 +163,19 @@ def test_a_client_is_held_while_too_many_commands_are_unanswered() -> None:
     assert only(Hold, side.message(1, answer(2))) == [Hold(CHANNEL, False)]
 
 
+def test_commands_without_an_answer_are_counted_until_they_have_one_or_their_client_leaves() -> None:
+    side = open_client()
+    side.command(command(1))
+    side.command(command(2))
+    side.command(command(2))  # refused: the id is in flight
+    side.command(b"nonsense")
+    assert side.ends.pending_commands == 2
+    side.message(1, answer(1))
+    assert side.ends.pending_commands == 1
+    side.ends.client_gone(CHANNEL)
+    assert side.ends.pending_commands == 0
+
+
 def test_commands_are_bounded_while_the_device_is_away_too() -> None:
     side = open_client(ClientLimits(unaccepted_commands=2))
     side.ends.link_lost(DEVICE_EDGE, LINK, side.now)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import random
 import string
 import time
@@ -21,11 +22,26 @@ NOT_OBJECT = (-32600, "Message must be an object", None)
 NO_ID = (-32600, "Message must have integer 'id' property", None)
 
 
-def no_method(command_id: int) -> tuple[int, str, int]:
+Refusal = tuple[int, str, int | None]
+
+
+def no_method(command_id: int | None) -> Refusal:
     return -32600, "Message must have string 'method' property", command_id
 
 
-def refusal(message: bytes) -> tuple[int, str, int | None]:
+def unknown_key(command_id: int | None) -> Refusal:
+    return -32600, "Message has property other than 'id', 'method', 'sessionId', 'params'", command_id
+
+
+def bad_params(command_id: int | None) -> Refusal:
+    return -32600, "Message may have object 'params' property", command_id
+
+
+def bad_session(command_id: int | None) -> Refusal:
+    return -32600, "Message may have string 'sessionId' property", command_id
+
+
+def refusal(message: bytes) -> Refusal:
     """Code, words and id of the answer to a message that is not accepted."""
     with pytest.raises(UnacceptableCommand) as caught:
         read_command(message)
@@ -51,9 +67,22 @@ def refusal(message: bytes) -> tuple[int, str, int | None]:
         (b'{"id":6,"method":7}', no_method(6)),
         (b'{"id":28,"method":""}', no_method(28)),
         (b'{"id":6,"method":null}', no_method(6)),
+        (b'{"method":7,"id":6}', no_method(None)),
+        (b'{"method":"","id":6}', no_method(6)),
+        ('{"id":1,"method":"Ä.ö"}'.encode(), no_method(1)),
+        (b'{"id":1,"method":"\\u00c4.b"}', no_method(1)),
+        (b'{"id":1,"method":"A.b","foo":1}', unknown_key(1)),
+        (b'{"jsonrpc":"2.0","id":1,"method":"A.b"}', unknown_key(None)),
+        (b'{"":1,"id":1,"method":"A.b"}', unknown_key(None)),
+        (b'{"foo":1}', unknown_key(None)),
+        (b'{"id":1,"params":"","method":"A.b"}', bad_params(1)),
+        (b'{"params":true,"id":1,"method":"A.b"}', bad_params(None)),
+        (b'{"id":1,"method":"A.b","sessionId":4}', bad_session(1)),
+        (b'{"id":1,"method":"A.b","sessionId":null}', bad_session(1)),
+        ('{"sessionId":"é","id":1,"method":"A.b"}'.encode(), bad_session(None)),
     ],
 )
-def test_what_chrome_refuses_is_refused_in_its_words(message: bytes, expected: tuple[int, str, int | None]) -> None:
+def test_what_chrome_refuses_is_refused_in_its_words(message: bytes, expected: Refusal) -> None:
     assert refusal(message) == expected
 
 
@@ -80,6 +109,11 @@ def test_what_chrome_refuses_is_refused_in_its_words(message: bytes, expected: t
         b'{"id":1,"method":"A.b","params":{"a":"\xed\xa0\x80"}}',
         b'{"id":1,"method":"A.b","params":{"a":/*c*/1}}',
         b'{"id":1,"method":"A.b","params":{"a":NaN}}',
+        b'{"id":1,"method":"A.b","params":{"a":1e999}}',
+        b'{"id":1,"method":"A.b","params":{"a":-1.8e308}}',
+        b'{"id":1,"method":"A.b","params":[[[[[[[1.7976931348623159e308]]]]]]]}',
+        b'{"id":1,"method":"A.b","params":{"a":' + b"9" * 309 + b"}}",
+        b'{"id":1e400,"method":"A.b"}',
         b'{"id":1,"method":"A.b","params":{"a" 1}}',
         b'{"id":1,"method":"A.b","params":[1 2]}',
         b'{"id":1,"method":"A.b","params":[1}',
@@ -136,14 +170,20 @@ def test_an_id_that_is_not_plainly_spelled_is_refused(spelled: str) -> None:
         (b'{"id":1,"method":"A.b","params":{"a":1,"a":2}}', Command(1, "A.b", None)),
         (b'{"id":1,"method":"A.b","params":{"id":2,"method":"C.d"}}', Command(1, "A.b", None)),
         (b'{"params":{"id":2},"method":"A.b","id":1}', Command(1, "A.b", None)),
-        (b'{"id":1,"method":"A.b","foo":1}', Command(1, "A.b", None)),
         (b'{"id":1,"method":"A.b","params":null}', Command(1, "A.b", None)),
-        (b'{"id":1,"method":"A.b","sessionId":4}', Command(1, "A.b", None)),
+        (b'{"id":1,"method":"A.b","params":[]}', Command(1, "A.b", None)),
         (b'{"id":1,"method":"A.b","sessionId":""}', Command(1, "A.b", "")),
         (b'{"id":1,"method":"A.b","sessionId":"\\u0053"}', Command(1, "A.b", "S")),
         (b'{"id":1,"method":"A.b","params":{"a":"\\ud800"}}', Command(1, "A.b", None)),
         (b'{"id":1,"method":"A.b","params":{"a":"\\/\x7f"}}', Command(1, "A.b", None)),
-        ('{"id":1,"method":"Ä.ö","sessionId":"é"}'.encode(), Command(1, "Ä.ö", "é")),
+        ('{"id":1,"method":"A.b","params":{"é":"ö"}}'.encode(), Command(1, "A.b", None)),
+        (b'{"id":1,"method":"A.b","params":{"a":"' + bytes(range(32)) + b'"}}', Command(1, "A.b", None)),
+        (b'{"id":1,"method":"A.\nb\0"}', Command(1, "A.\nb\0", None)),
+        (b'{"id":1,"method":"A.b","params":{"a":1.7976931348623157e308}}', Command(1, "A.b", None)),
+        (b'{"id":1,"method":"A.b","params":{"a":0e999}}', Command(1, "A.b", None)),
+        (b'{"id":1,"method":"A.b","params":{"a":1e-999}}', Command(1, "A.b", None)),
+        (b'{"id":1,"method":"A.b","params":{"a":1e+0005}}', Command(1, "A.b", None)),
+        (b'{"id":1,"method":"A.b","params":[[[[[[[' + b"1" * 309 + b",1]]]]]]]}", Command(1, "A.b", None)),
         (b'{"id":1,"method":"not a method"}', Command(1, "not a method", None)),
     ],
 )
@@ -151,11 +191,16 @@ def test_what_chrome_reads_is_read(message: bytes, expected: Command) -> None:
     assert read_command(message) == expected
 
 
-@pytest.mark.parametrize("text", ["A" * 5000, "\\u0041" * 1000, "x" * 1016 + "\\u0041", "é" * 700, "\\\\" * 3000])
+@pytest.mark.parametrize("text", ["A" * 5000, "\\u0041" * 1000, "x" * 1016 + "\\u0041", "\\\\" * 3000])
 def test_a_name_of_any_length_is_read_and_left_to_the_browser(text: str) -> None:
     assert read_command(f'{{"id":1,"method":"{text}"}}'.encode()).id == 1
     assert read_command(f'{{"id":1,"method":"A.b","sessionId":"{text}"}}'.encode()).method == "A.b"
-    assert read_command(f'{{"{text}":0,"id":1,"method":"A.b"}}'.encode()).method == "A.b"
+    assert refusal(f'{{"id":1,"{text}":0,"method":"A.b"}}'.encode()) == unknown_key(1)
+
+
+def test_a_long_name_that_is_not_ascii_is_refused_as_chrome_refuses_it() -> None:
+    assert refusal(f'{{"id":1,"method":"{"é" * 700}"}}'.encode()) == no_method(1)
+    assert refusal(f'{{"{"é" * 700}":0,"id":1}}'.encode()) == (-32700, "JSON: invalid top-level key", None)
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
@@ -189,9 +234,10 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
     max_leaves=30,
 )
+ASCII = st.text(st.characters(max_codepoint=127), max_size=8)
 COMMANDS = st.fixed_dictionaries(
-    {"id": st.integers(-(2**31), 2**31 - 1), "method": TEXTS.filter(bool)},
-    optional={"params": VALUES, "sessionId": TEXTS, "more": VALUES},
+    {"id": st.integers(-(2**31), 2**31 - 1), "method": ASCII.filter(bool)},
+    optional={"params": st.none() | st.lists(VALUES) | st.dictionaries(TEXTS, VALUES), "sessionId": ASCII},
 )
 
 
@@ -207,11 +253,18 @@ def test_every_command_is_read_as_json_reads_it(
 
 
 def is_json(message: bytes) -> bool:
+    """Whether it is JSON to Chrome: control characters may stand in strings, and each number is a finite double."""
+
     def refuse(constant: str) -> None:
         raise ValueError(constant)
 
+    def finite(number: str) -> float:
+        if math.isinf(float(number)):
+            raise ValueError(number)
+        return float(number)
+
     try:
-        json.loads(message.decode(), parse_constant=refuse)
+        json.loads(message.decode(), strict=False, parse_constant=refuse, parse_float=finite, parse_int=finite)
     except ValueError:
         return False
     return True
@@ -222,7 +275,7 @@ def is_accepted_as_json(message: bytes) -> bool:
         read_command(message)
     except UnacceptableCommand as unacceptable:
         error = json.loads(unacceptable.answer)["error"]
-        return bool(error["code"] != -32700 or "duplicate" in error["message"])
+        return bool(error["code"] != -32700 or "top-level key" in error["message"])
     return True
 
 
@@ -266,6 +319,9 @@ SHAPES: dict[str, Callable[[int], bytes]] = {
     "one string": lambda n: b'{"a":"' + b"x" * n + b'"}',
     "escapes": lambda n: b'{"a":"' + b"\\n" * (n // 2) + b'"}',
     "numbers": lambda n: b"[" + b"1," * (n // 2) + b"1]",
+    "one number": lambda n: b"0." + b"1" * n,
+    "a number that is none": lambda n: b"1" * n,
+    "numbers, then one that is none": lambda n: b"[[[[[" + b"1," * (n // 2) + b"1e999]]]]]",
     "flat containers": lambda n: b"[" + b"[[[[[1]]]]]," * (n // 12) + b"1]",
     "deep, then numbers": lambda n: b"[[[[[[[1]]]]]]," + b"1," * (n // 2) + b"1]",
     "deep containers": lambda n: b"[" + (b"[" * 12 + b"1" + b"]" * 12 + b",") * (n // 26) + b"1]",
