@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.e2e import faults
+from tests.e2e.at_once import together
 from tests.e2e.raw_cdp import TIMEOUT_S, Message, RawClient
-from tests.e2e.test_isolation import page_of_its_own, together
+from tests.e2e.test_isolation import page_of_its_own
 from tests.fakes.stack import Stack
 
 pytestmark = pytest.mark.chrome
