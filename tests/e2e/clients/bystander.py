@@ -7,6 +7,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.e2e.raw_cdp import Message, RawClient
 
 _MINE = "still mine"
+END_TIMEOUT_S = 5.0
 _FIRST_ID = 1_000_000  # above the ids of `call`
 
 
@@ -35,8 +36,6 @@ class Bystander:
         self._before = {target["targetId"] for target in self._pages(self._client)}
         self._session = self._client.open_page()
         self._own = self._client.call("Target.getTargetInfo", session=self._session)["targetInfo"]["targetId"]
-        # To the front: a client that takes the page it finds there takes this one in every run.
-        self._client.call("Page.bringToFront", session=self._session)
         self._client.evaluate(f"window.mine = {_MINE!r}", self._session)
         return self
 
@@ -59,6 +58,8 @@ class Bystander:
         except (ConnectionClosed, LookupError):
             self._lives = False
             return Aftermath(browser_lives=False)
+        if "result" not in answer and self._is_ending():
+            return Aftermath(browser_lives=False)
         kept = answer.get("result", {}).get("result", {}).get("value") == _MINE
         left = [
             target["url"].removeprefix(self._site)
@@ -74,6 +75,15 @@ class Bystander:
         """
         opened = self._ask("Target.createTarget", {"url": "about:blank"})
         return str(opened["result"]["targetId"])
+
+    def _is_ending(self) -> bool:
+        """Whether a browser that has lost the page follows it."""
+        try:
+            self._client.receive_rest(END_TIMEOUT_S)
+        except TimeoutError:
+            return False
+        self._lives = False
+        return True
 
     def _ask(self, method: str, params: Message, session: str = "") -> Message:
         """The whole answer: an error is one too. Raises ConnectionClosed."""

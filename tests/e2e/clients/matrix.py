@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
@@ -165,17 +165,22 @@ class Comparison(NamedTuple):
         return "better" if "gives" in relay else "cannot"
 
 
+def printed_by(argv: tuple[str, ...], where: Where, site: str, steps: Iterable[Step] = STEPS) -> dict[str, Any]:
+    """What a client's program prints of some steps."""
+    named = [{"name": step.name, "given": step.given} for step in steps]
+    given = {"url": where.url, "headers": where.headers, "site": site, "steps": named}
+    ended = subprocess.run(
+        argv, input=json.dumps(given), cwd=ROOT, capture_output=True, text=True, timeout=PROGRAM_TIMEOUT_S, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    printed: dict[str, Any] = json.loads(ended.stdout)
+    return printed
+
+
 def run_program(argv: tuple[str, ...], where: Where, site: str) -> Run:
-    """Run a client's program to its end beside a bystander."""
-    steps = [{"name": step.name, "given": step.given} for step in STEPS]
-    given = {"url": where.url, "headers": where.headers, "site": site, "steps": steps}
+    """Run the whole scenario beside a bystander."""
     with Bystander(where.observed, site) as bystander:
-        ended = subprocess.run(
-            argv, input=json.dumps(given), cwd=ROOT, capture_output=True, text=True, timeout=PROGRAM_TIMEOUT_S,
-            check=False,
-        )  # fmt: skip
-        assert ended.returncode == 0, ended.stderr
-        printed = json.loads(ended.stdout)
+        printed = printed_by(argv, where, site)
         return Run(printed["version"], printed["steps"], bystander.aftermath())
 
 
