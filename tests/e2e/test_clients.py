@@ -68,6 +68,14 @@ def test_the_table_of_the_documentation_is_what_this_run_gives(matrix: Matrix) -
     assert written_table(PAGE.read_text()) == fresh, "python -m tests.e2e.clients.table --write"
 
 
+@pytest.mark.parametrize("name", ["Puppeteer 24", "pychrome", "nodriver"])
+def test_a_client_that_drops_path_or_query_cannot_take_the_http_url(name: str, relay: Stack, site: Site) -> None:
+    """What docs/clients/README.md sends through `browsergo forward` needs it."""
+    client = next(row.client for row in ROWS if row.client.name == name)
+    where = Where(relay.urls.client_http, {}, relay.urls.client_ws)
+    assert list(printed_by(client.argv(), where, site.url, STEPS[:1])["steps"]["connect"]) == ["cannot"]
+
+
 @pytest.mark.parametrize("through", ["direct", "relay"])
 def test_selenium_that_connects_for_bidi_sends_one_of_the_pages_that_are_there_to_about_blank(
     through: str, direct_chrome: DirectChrome, relay: Stack, forwarded: tuple[str, int], site: Site
