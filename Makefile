@@ -53,6 +53,7 @@ lock: ## write requirements/*.txt afresh from pyproject.toml
 	$(PIP_COMPILE) --extra server --extra dev --build-deps-for editable --constraint requirements/server.txt \
 		--output-file requirements/dev.txt pyproject.toml
 	$(PIP_COMPILE) --output-file requirements/node.txt requirements/node.in
+	$(PIP_COMPILE) --output-file requirements/clients.txt requirements/clients.in
 
 clean: ## remove what set-up and checks made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist *.egg-info \

@@ -1,4 +1,4 @@
-"""Make this checkout ready: the environment in .venv, a browser, and for tests the packages of Node.js.
+"""Make this checkout ready: the environment in .venv, a browser, and for tests the clients that drive it.
 
 Started by deploy/setup.sh, before anything is installed: the standard library only, and of this project only what
 needs no more than that. What is done is remembered by stamps in .venv, so that a second run takes milliseconds and
@@ -6,8 +6,9 @@ needs no network.
 
     deploy/setup.sh run [FLAG...]  what `make up` needs: the packages of requirements/server.txt, and Chromium unless
                                    a flag (of `browsergo up`) names another browser or says that none is wanted
-    deploy/setup.sh test           what checks and tests need: requirements/dev.txt, Chromium, tests/e2e/node, and for
-                                   root `ip`, with which tests join hosts of their own
+    deploy/setup.sh test           what checks and tests need: requirements/dev.txt, Chromium with its ChromeDriver,
+                                   tests/e2e/node, the Python clients of requirements/clients.txt, and for root `ip`,
+                                   with which tests join hosts of their own
 """
 
 import fcntl
@@ -30,6 +31,8 @@ VENV_PYTHON = VENV / "bin" / "python"
 STAMPS = VENV / "stamps"
 LOG = VENV / "setup.log"
 NODE_TESTS = ROOT / "tests" / "e2e" / "node"
+# Clients under test stand in an environment of their own: what they ask of websockets is not what this project does.
+CLIENTS_VENV = VENV / "clients"
 LOCK_FOR = {"run": "server", "test": "dev"}
 CHROME_VARIABLE = "BROWSERGO_AGENT_CHROME"
 OTHER_BROWSER_FLAGS = ("--chrome", "--cdp", "--no-device")
@@ -73,8 +76,12 @@ def steps_for(purpose: str, *flags: str) -> list[Step]:
     if not any(flag.partition("=")[0] in OTHER_BROWSER_FLAGS for flag in flags):
         steps.append(Step(is_chrome_found, install_chrome))
     if purpose == "test":
-        steps.append(Step(are_node_packages_installed, install_node_packages))
-        steps.append(Step(is_ip_there_if_root, install_ip))
+        steps += [
+            Step(is_chromedriver_found, install_chromedriver),
+            Step(are_node_packages_installed, install_node_packages),
+            Step(are_clients_installed, install_clients),
+            Step(is_ip_there_if_root, install_ip),
+        ]
     return steps
 
 
@@ -145,13 +152,13 @@ def digest_of_lock(lock: str) -> str:
     return digest(file.read_bytes() for file in files)
 
 
-def pip(*arguments: str) -> None:
-    """Run the environment's pip as the machine has it set up, but for settings that would break a lock."""
+def pip(*arguments: str, python: Path | None = None) -> None:
+    """Run an environment's pip as the machine has it set up, but for settings that would break a lock."""
     foreign = ("PYTHONHOME", "PYTHONPATH", "PIP_PREFIX", "PIP_TARGET")
     environ = {key: value for key, value in os.environ.items() if key not in foreign}
     environ |= {"PIP_CONSTRAINT": os.devnull, "PIP_USER": "0"}
     environ |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
-    run([str(VENV_PYTHON), "-m", "pip", "--quiet", *arguments], environ=environ)
+    run([str(python or VENV_PYTHON), "-m", "pip", "--quiet", *arguments], environ=environ)
 
 
 # --------------------------------------------------------------------------------------------------- the browser
@@ -193,6 +200,19 @@ def install_playwright_chrome() -> None:
         run([str(VENV_PYTHON), "-m", "playwright", "install", *with_libraries, "--no-shell", "chromium"])
     except SetupError as error:
         say(str(error))
+
+
+def is_chromedriver_found() -> bool:
+    """Whether Selenium will find a ChromeDriver; one that does not fit the browser says so itself, in the test."""
+    return shutil.which("chromedriver") is not None
+
+
+def install_chromedriver() -> None:
+    """The ChromeDriver of the system's packages, which depends on exactly its own version of Chromium."""
+    if can_use_apt():
+        apt_install("chromium-driver")
+    if not is_chromedriver_found():
+        raise SetupError("no chromedriver is on PATH; install the one that belongs to the browser")
 
 
 def can_use_apt() -> bool:
@@ -264,6 +284,35 @@ def install_ip() -> None:
     if not can_use_apt():
         raise SetupError("tests run as root need the program ip: install iproute2, or run them as another user")
     apt_install("iproute2")
+
+
+# --------------------------------------------------------------------------- Python clients, for the tests
+
+
+def are_clients_installed() -> bool:
+    """Whether the clients' environment is as its lock says (or there is no lock)."""
+    if not clients_lock().exists():
+        return True
+    return (CLIENTS_VENV / "bin" / "python").exists() and read_stamp("clients") == digest_of_clients_lock()
+
+
+def install_clients() -> None:
+    """Make the clients' environment inside .venv, so that it goes with it, and fill it with what its lock lists."""
+    say("installing the Python clients of requirements/clients.txt")
+    run([str(VENV_PYTHON), "-m", "venv", "--clear", str(CLIENTS_VENV)])
+    python = CLIENTS_VENV / "bin" / "python"
+    pip("install", "--require-hashes", "-r", "requirements/clients.txt", python=python)
+    write_stamp("clients", digest_of_clients_lock())
+
+
+def clients_lock() -> Path:
+    """What the clients' environment is made from."""
+    return ROOT / "requirements" / "clients.txt"
+
+
+def digest_of_clients_lock() -> str:
+    """What the clients' environment is made from, as a stamp."""
+    return digest([clients_lock().read_bytes()])
 
 
 # --------------------------------------------------------------------------------------------- running and stamps

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.chrome import DirectChrome
+from tests.fakes.forward import Forward
 from tests.fakes.site import Site
 from tests.fakes.stack import Stack
 
@@ -29,6 +30,13 @@ def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One stack with the device `local` for all tests that leave it as they found it."""
     with Stack(tmp_path_factory.mktemp("relay")) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def forwarded(relay: Stack) -> Iterator[tuple[str, int]]:
+    """Where `browsergo forward` serves the relay's device at the root."""
+    with Forward(relay.data_dir) as forward:
+        yield forward.address
 
 
 @pytest.fixture

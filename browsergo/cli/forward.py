@@ -34,7 +34,13 @@ PIPE_BYTES = 256 << 10
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _ALLOWED_ORIGINS = frozenset({"devtools://devtools"})
 _SERVED = ("/json", "/devtools/")
-_NOT_PASSED_ON = frozenset({b"host", b"authorization", b"origin", b"accept-encoding", b"connection", b"keep-alive"})
+# Of the client's own connection; and of a body, which is dropped here (pychrome sends one with every GET).
+_NOT_PASSED_ON = frozenset(
+    {
+        *(b"host", b"authorization", b"origin", b"accept-encoding", b"connection", b"keep-alive"),
+        *(b"content-length", b"content-type", b"transfer-encoding", b"expect"),
+    }
+)
 
 
 class Refusal(Exception):

@@ -28,6 +28,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(setup, "STAMPS", venv / "stamps")
     monkeypatch.setattr(setup, "LOG", venv / "setup.log")
     monkeypatch.setattr(setup, "NODE_TESTS", tmp_path / "tests" / "e2e" / "node")
+    monkeypatch.setattr(setup, "CLIENTS_VENV", venv / "clients")
     return tmp_path
 
 
@@ -135,6 +136,47 @@ def test_root_without_ip_and_apt_is_told_what_to_install(tmp_path: Path, monkeyp
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(setup.SetupError, match="install iproute2"):
         setup.install_ip()
+
+
+def test_clients_count_as_installed_until_their_lock_changes_or_their_environment_goes(checkout: Path) -> None:
+    assert setup.are_clients_installed(), "there is no lock"
+    lock = checkout / "requirements" / "clients.txt"
+    lock.write_text("# clients\n")
+    setup.write_stamp("clients", setup.digest_of_clients_lock())
+    assert not setup.are_clients_installed(), "there is no environment"
+    python = checkout / ".venv" / "clients" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    assert setup.are_clients_installed()
+    lock.write_text("# other\n")
+    assert not setup.are_clients_installed()
+
+
+def test_a_missing_chromedriver_is_installed_or_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: dict[str, str] = {}
+    monkeypatch.setattr(shutil, "which", found.get)
+    monkeypatch.setattr(setup, "can_use_apt", lambda: False)
+    assert not setup.is_chromedriver_found()
+    with pytest.raises(setup.SetupError, match="no chromedriver is on PATH; install the one that belongs to"):
+        setup.install_chromedriver()
+    asked: list[str] = []
+
+    def install(package: str) -> None:
+        asked.append(package)
+        found["chromedriver"] = "/usr/bin/chromedriver"
+
+    monkeypatch.setattr(setup, "can_use_apt", lambda: True)
+    monkeypatch.setattr(setup, "apt_install", install)
+    setup.install_chromedriver()
+    assert asked == ["chromium-driver"]
+    assert setup.is_chromedriver_found()
+
+
+def test_only_tests_need_a_chromedriver_and_clients() -> None:
+    for_run, for_tests = ({step.make for step in setup.steps_for(purpose)} for purpose in ("run", "test"))
+    needed = {setup.install_chromedriver, setup.install_node_packages, setup.install_clients}
+    assert needed <= for_tests
+    assert not needed & for_run
 
 
 @pytest.mark.parametrize("flags", [["--cdp", "http://127.0.0.1:9222"], ["--chrome=/some/chrome"], ["--no-device"]])

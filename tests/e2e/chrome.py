@@ -51,6 +51,7 @@ class DirectChrome:
         as_root = ("--no-sandbox",) if os.geteuid() == 0 else ()
         self._process = subprocess.Popen(
             [chrome_path(), *FLAGS, *as_root, f"--user-data-dir={self._profile}", "about:blank"],
+            env=os.environ | {"TMPDIR": str(self._profile)},  # killed, it leaves what it put there
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -1,11 +1,8 @@
 """`browsergo forward`: one device at the root of a loopback port, for clients that know only host and port."""
 
 import json
-import re
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -23,24 +20,6 @@ from tests.fakes.stack import Stack
 pytestmark = pytest.mark.chrome
 ROOT = Path(__file__).parents[2]
 Address = tuple[str, int]
-
-
-@pytest.fixture(scope="module")
-def forwarded(relay: Stack) -> Iterator[Address]:
-    """Where the device `local` is served at the root; ends by SIGTERM with exit code 0."""
-    argv = [sys.executable, "-m", "browsergo.cli.main", "forward", "local", "--port", "0", "--data-dir"]
-    with subprocess.Popen(
-        [*argv, str(relay.data_dir)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as program:
-        try:
-            assert program.stdout is not None
-            said = re.search(r"http://127\.0\.0\.1:(\d+)", program.stdout.readline())
-            assert said is not None
-            yield "127.0.0.1", int(said[1])
-        finally:
-            program.send_signal(signal.SIGTERM)
-            _, errors = program.communicate(timeout=10)
-        assert (program.returncode, errors) == (0, "")
 
 
 def document(at: Address, path: str, method: str = "GET") -> Any:

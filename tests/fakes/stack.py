@@ -183,7 +183,7 @@ class Stack:
         with self._process.stdout as lines:
             for line in lines:
                 self.output.append(line)
-                if f"ws://127.0.0.1:{self.port}/v2/cdp/local?token=" in line:
+                if f"ws://127.0.0.1:{self.port}/v2/cdp/local" in line:
                     self._printed = True
                     self._printed_or_ended.set()
         self._printed_or_ended.set()
