@@ -118,6 +118,7 @@ CLIENTS = (
     ClientUnderTest("pydoll", lambda: by_clients_python("pydoll_program"), (FORWARD,)),
     ClientUnderTest("nodriver", lambda: by_clients_python("nodriver_program"), (FORWARD,)),
     ClientUnderTest("Selenium", lambda: by_clients_python("selenium_program"), (FORWARD,)),
+    ClientUnderTest("DevTools, driven by Playwright", lambda: by_project_python("devtools_program"), (HTTP_URL,)),
     # Whenever it connects for BiDi, ChromeDriver sends one page of its own choice, anybody's, to about:blank: it may be
     # the page that was left to be found again.
     ClientUnderTest(
