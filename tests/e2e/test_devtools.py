@@ -91,7 +91,7 @@ def test_the_device_origin_serves_front_ends_and_pages_and_nothing_else(named_re
 
 def test_the_edges_own_origin_serves_no_file_of_a_device(named_relay: Stack, frontend: str) -> None:
     path = urlsplit(frontend).path
-    assert ask(f"http://127.0.0.1:{named_relay.port}", path)[0] == 426
+    assert ask(f"http://127.0.0.1:{named_relay.port}", path)[0] == 404
 
 
 def test_the_ticket_in_the_path_is_for_files_only(named_relay: Stack, frontend: str) -> None:

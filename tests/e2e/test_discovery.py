@@ -74,7 +74,7 @@ def test_every_page_is_listed_with_a_url_through_the_relay(relay: Stack, page: M
     [entry] = [entry for entry in document(relay, name) if entry["id"] == page["id"]]
     assert (entry["type"], entry["url"]) == ("page", "about:blank")
     check_url(entry["webSocketDebuggerUrl"], relay, f"/devtools/page/{page['id']}")
-    assert str(relay.port) in entry["devtoolsFrontendUrl"]
+    assert f"/devtools/page/{page['id']}" in entry["devtoolsFrontendUrl"]
     assert "localhost" not in json.dumps(entry)
 
 

@@ -16,7 +16,8 @@ from playwright.async_api import Browser, Locator, Page, async_playwright
 from tests.e2e.chrome import FLAGS, chrome_path
 from tests.e2e.clients.steps import Place, Seen, main
 
-TIMEOUT_MS = 4_000
+TIMEOUT_MS = 4_000  # what is asked while a page goes elsewhere may stay without an answer, and is asked again
+MENU_TIMEOUT_MS = 10_000
 _NO_COMMAND = "No commands found"  # what the menu says
 _NAMES_AND_STATUS = (
     "rows => rows.map(row => [row.querySelector('.name-column').title, row.querySelector('.status-column').innerText])"
@@ -82,10 +83,11 @@ class FrontEnd:
         """By the command menu, which gives it as a download. Raises LookupError if there is no such command."""
         await self.tab.locator("#console-prompt .cm-content").focus()
         await self.tab.keyboard.press("Control+Shift+P")
+        await self.tab.locator(".filtered-list-widget").wait_for(timeout=MENU_TIMEOUT_MS)
         await self.tab.keyboard.type("Capture screenshot")
         command = self.tab.get_by_role("option", name="Capture screenshot")
         none = self.tab.get_by_text(_NO_COMMAND).first
-        await command.or_(none).first.wait_for()
+        await command.or_(none).first.wait_for(timeout=MENU_TIMEOUT_MS)
         if await none.is_visible():
             await self.tab.keyboard.press("Escape")
             raise LookupError(_NO_COMMAND)
