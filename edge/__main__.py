@@ -30,6 +30,7 @@ from edge.devices import Devices
 from edge.discovery import Discovery
 from edge.gate import EdgeGate, Parts
 from edge.leases import Leases
+from edge.placement import Placement
 from edge.server import EdgeServer, http_protocol, listening_socket, make_server
 from edge.stubs import ControlStub, RegistryStub
 from edge.tickets import Tickets
@@ -65,7 +66,8 @@ class Edge:
         self.trunks = Trunks(config.routers, self.run_id, log)
         self.bridge = Bridge(self.run_id.boot, self.trunks, self.telemetry, log)
         limits = ClientLimits(resume_window_s=config.resume_window_s)
-        self.clients = Clients(self.bridge, config.edge_id, self.registry, limits, log)
+        self.placement = Placement(self.registry, log)
+        self.clients = Clients(self.bridge, config.edge_id, self.placement, limits, log)
         self.devices = Devices(self.bridge, log)
         self.leases = Leases(self.devices, self.registry, self.run_id, config.lease_renewal_s, log)
         self.gate = EdgeGate(
@@ -170,6 +172,7 @@ async def serve(config: EdgeConfig, stop: Stop) -> None:
         asyncio.create_task(edge.clients.keep_time()),
         asyncio.create_task(edge.leases.run()),
         asyncio.create_task(edge.registry.watch(edge.devices.changed.set)),
+        asyncio.create_task(edge.placement.run()),
     ]
     listeners = [listener, *([origin_listener] if origin_listener is not None else [])]
     serving = asyncio.create_task(_serve_all(edge.servers, listeners))

@@ -29,7 +29,7 @@ from browsergo.core.channel.frames import Assembler, Frame, Kind
 from browsergo.core.ids import CHANNEL_ID_BYTES
 from browsergo.core.tracing import Traceparent
 from edge.bridge import Bridge
-from edge.stubs import RegistryStub
+from edge.placement import Placement
 
 TICK_S = 0.1
 FETCH_TIMEOUT_S = 10.0
@@ -62,12 +62,12 @@ class Clients:
         self,
         bridge: Bridge,
         edge_id: str,
-        registry: RegistryStub,
+        placement: Placement,
         limits: ClientLimits,
         log: structlog.typing.FilteringBoundLogger,
     ) -> None:
         self.bridge = bridge
-        self._registry = registry
+        self._placement = placement
         self._log = log
         self._ends = ClientEnds(bridge.boot, edge_id, random.getrandbits, limits)
         self._sockets: dict[bytes, ClientSocket] = {}
@@ -236,7 +236,7 @@ class Clients:
 
     async def _seek(self, device: str, frame: Frame) -> None:
         """Send a frame to the device's edge. Raises what keeps it from getting there."""
-        edge = frame.edge or await self._registry.resolve(device)
+        edge = frame.edge or await self._placement.resolve(device)
         router = self.bridge.router_for(device)
         if router is None or not self.bridge.send(router, frame._replace(edge=edge)):
             raise errors.ServiceUnavailable("no router can be reached", retry_after_s=1)

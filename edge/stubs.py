@@ -1,12 +1,13 @@
 """gRPC calls to the registry and control, and the translation to and from our own types, side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NamedTuple
 
 from google.protobuf.json_format import MessageToDict
-from grpc import ChannelConnectivity
+from grpc import ChannelConnectivity, RpcError
 
 from browsergo.chassis.grpc_client import open_channel
-from browsergo.chassis.grpc_errors import translated
+from browsergo.chassis.grpc_errors import from_rpc, translated
 from browsergo.core.device_messages import Registration
 from browsergo.v2 import (
     control_pb2,
@@ -16,8 +17,18 @@ from browsergo.v2 import (
     types_pb2,
 )
 from edge.core.lifecycle import State
+from edge.core.routes import Route
 
 CALL_TIMEOUT_S = 5.0
+
+
+class Told(NamedTuple):
+    """One response of a watch of routes; see registry.proto."""
+
+    generation: int
+    revision: int
+    begins_snapshot: bool
+    routes: list[Route]
 
 
 class RegistryStub:
@@ -56,6 +67,16 @@ class RegistryStub:
         request = registry_pb2.ResolveRequest(device_id=device)
         response = await translated(self._stub.Resolve(request, timeout=CALL_TIMEOUT_S))
         return response.edge.boot
+
+    async def watch_routes(self, generation: int, revision: int) -> AsyncIterator[Told]:
+        """Where all devices are, then every change after `revision`. Ends when the registry ends it."""
+        request = registry_pb2.WatchRequest(generation=generation, revision=revision)
+        try:
+            async for told in self._stub.Watch(request):
+                routes = [Route(route.device_id, route.edge.boot) for route in told.routes]
+                yield Told(told.generation, told.revision, told.begins_snapshot, routes)
+        except RpcError as error:
+            raise from_rpc(error) from None
 
     async def ping(self) -> None:
         """Whether it answers."""

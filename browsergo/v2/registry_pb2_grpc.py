@@ -65,6 +65,11 @@ class RegistryServiceStub:
                 request_serializer=browsergo_dot_v2_dot_registry__pb2.ListDevicesRequest.SerializeToString,
                 response_deserializer=browsergo_dot_v2_dot_registry__pb2.ListDevicesResponse.FromString,
                 _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/browsergo.v2.RegistryService/Watch',
+                request_serializer=browsergo_dot_v2_dot_registry__pb2.WatchRequest.SerializeToString,
+                response_deserializer=browsergo_dot_v2_dot_registry__pb2.WatchResponse.FromString,
+                _registered_method=True)
 
 
 class RegistryServiceServicer:
@@ -116,6 +121,15 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Watch(self, request, context):
+        """Where all devices are, then every change, until the caller leaves: a
+        snapshot unless the caller names a revision whose successors are still
+        known. Changes of one device may be merged into its last one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -148,6 +162,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListDevices,
                     request_deserializer=browsergo_dot_v2_dot_registry__pb2.ListDevicesRequest.FromString,
                     response_serializer=browsergo_dot_v2_dot_registry__pb2.ListDevicesResponse.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=browsergo_dot_v2_dot_registry__pb2.WatchRequest.FromString,
+                    response_serializer=browsergo_dot_v2_dot_registry__pb2.WatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -313,6 +332,33 @@ class RegistryService:
             '/browsergo.v2.RegistryService/ListDevices',
             browsergo_dot_v2_dot_registry__pb2.ListDevicesRequest.SerializeToString,
             browsergo_dot_v2_dot_registry__pb2.ListDevicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/browsergo.v2.RegistryService/Watch',
+            browsergo_dot_v2_dot_registry__pb2.WatchRequest.SerializeToString,
+            browsergo_dot_v2_dot_registry__pb2.WatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

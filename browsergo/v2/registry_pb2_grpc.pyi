@@ -51,6 +51,11 @@ class RegistryServiceStub:
     GetDevice: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetDeviceRequest, _registry_pb2.GetDeviceResponse]
     ListDevices: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListDevicesRequest, _registry_pb2.ListDevicesResponse]
     """Devices with a live lease, ordered by device id."""
+    Watch: _grpc.UnaryStreamMultiCallable[_registry_pb2.WatchRequest, _registry_pb2.WatchResponse]
+    """Where all devices are, then every change, until the caller leaves: a
+    snapshot unless the caller names a revision whose successors are still
+    known. Changes of one device may be merged into its last one.
+    """
 
 @_typing.type_check_only
 class RegistryServiceAsyncStub(RegistryServiceStub):
@@ -75,6 +80,11 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     GetDevice: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetDeviceRequest, _registry_pb2.GetDeviceResponse]  # type: ignore[assignment]
     ListDevices: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListDevicesRequest, _registry_pb2.ListDevicesResponse]  # type: ignore[assignment]
     """Devices with a live lease, ordered by device id."""
+    Watch: _aio.UnaryStreamMultiCallable[_registry_pb2.WatchRequest, _registry_pb2.WatchResponse]  # type: ignore[assignment]
+    """Where all devices are, then every change, until the caller leaves: a
+    snapshot unless the caller names a revision whose successors are still
+    known. Changes of one device may be merged into its last one.
+    """
 
 class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Who is where: devices, their epochs and their leases."""
@@ -132,5 +142,16 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.ListDevicesResponse, _abc.Awaitable[_registry_pb2.ListDevicesResponse]]:
         """Devices with a live lease, ordered by device id."""
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _registry_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_registry_pb2.WatchResponse], _abc.AsyncIterator[_registry_pb2.WatchResponse]]:
+        """Where all devices are, then every change, until the caller leaves: a
+        snapshot unless the caller names a revision whose successors are still
+        known. Changes of one device may be merged into its last one.
+        """
 
 def add_RegistryServiceServicer_to_server(servicer: RegistryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

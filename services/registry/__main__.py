@@ -41,6 +41,7 @@ async def _serve(config: RegistryConfig, log: Logger, stop: Stop) -> None:
             servicer = RegistryServicer(
                 roster, store, config.conflict_policy, tracer=telemetry.tracer, log=log, clock=SYSTEM_CLOCK
             )
+            stop.on_request(servicer.watch.end)
             async with serving(config.listen, lambda server: _register(servicer, server), stop) as served:
                 log.info("ready", addresses=served.addresses, version=browsergo.__version__)
                 await _until_stopped(servicer, stop)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, NamedTuple
 
 from grpc import aio
@@ -19,6 +19,7 @@ from services.registry.core.conflicts import Policy, Verdict, judge
 from services.registry.core.roster import EdgeRun, Lease, Newcomer, Renewal, Renewed, Roster
 from services.registry.locks import DeviceLocks
 from services.registry.store.port import EpochStore
+from services.registry.watch import Watch
 
 Context = aio.ServicerContext[Any, Any]
 
@@ -63,6 +64,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         self._log = log
         self._clock = clock
         self._locks = DeviceLocks()
+        self.watch = Watch(roster, clock.monotonic_s)
 
     @aborting
     async def Register(self, request: registry_pb2.RegisterRequest, context: Context) -> registry_pb2.RegisterResponse:
@@ -73,6 +75,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
             span.set_attribute(semconv.ATTR_DEVICE, newcomer.device_id)
             async with self._locks.holding(newcomer.device_id):
                 admission = await self._admit(newcomer, request.previous_epoch)
+            self.watch.look()
             span.set_attributes({ATTR_VERDICT: admission.verdict.value, ATTR_EPOCH: admission.epoch})
         self._log_admission(newcomer, admission)
         return registry_pb2.RegisterResponse(
@@ -99,6 +102,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
                 unknown.append((renewal, device))
         if unknown:
             fenced += await self._take_back(edge, unknown)
+        self.watch.look()
         if fenced:
             self._log.info("devices_fenced", edge=edge.edge_id, devices=fenced)
         return registry_pb2.RenewResponse(fenced_device_ids=fenced, lease_ttl_ms=self._lease_ttl_ms)
@@ -108,6 +112,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         """See registry.proto."""
         device_id = translation.checked_device_id(request.device_id)
         released = self._roster.release(device_id, request.epoch, self._clock.monotonic_s())
+        self.watch.look()
         if released:
             self._log.info("device_released", device=device_id, epoch=request.epoch)
         return registry_pb2.ReleaseResponse(released=released)
@@ -141,6 +146,13 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
             next_page_token=page.leases[-1].device_id if page.more else "",
         )
 
+    async def Watch(
+        self, request: registry_pb2.WatchRequest, context: Context
+    ) -> AsyncIterator[registry_pb2.WatchResponse]:
+        """See registry.proto."""
+        async for response in self.watch.responses(request):
+            yield response
+
     async def expire_leases(self) -> None:
         """Drop leases that end, and say so, until cancelled."""
         while True:
@@ -148,6 +160,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
             for lease in self._roster.tick(now_s):
                 edge = lease.newcomer.edge.edge_id
                 self._log.warning("device_lease_expired", device=lease.device_id, epoch=lease.epoch, edge=edge)
+            self.watch.look()
             deadline_s = self._roster.next_deadline()
             # A lease given while this sleeps ends no earlier than one ttl from now.
             await asyncio.sleep(self._roster.ttl_s if deadline_s is None else max(0.0, deadline_s - now_s))

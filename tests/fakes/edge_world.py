@@ -119,6 +119,7 @@ class LocalEdge:
             parts.trunks.run(parts.bridge),
             parts.clients.keep_time(),
             parts.leases.run(),
+            parts.placement.run(),
         )
         self._tasks = [asyncio.create_task(each) for each in work]
 

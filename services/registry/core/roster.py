@@ -11,6 +11,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from browsergo.core.errors import StaleEpoch
+from services.registry.core.changes import Changes
 
 # What a listed device takes beside its description: ids, times, epoch, edge.
 LISTED_OVERHEAD_BYTES = 512
@@ -80,6 +81,7 @@ class Roster:
 
     def __init__(self, ttl_s: float) -> None:
         self.ttl_s = ttl_s
+        self.changes = Changes()
         self._leases: OrderedDict[str, Lease] = OrderedDict()
         self._ids: list[str] = []
         self._released: OrderedDict[str, tuple[int, float]] = OrderedDict()
@@ -121,8 +123,9 @@ class Roster:
             return Renewed.FENCED
         lease.expires_s = now_s + self.ttl_s
         lease.last_seen_unix_ms = max(lease.last_seen_unix_ms, renewal.last_seen_unix_ms)
-        if renewal.active is not None:
-            lease.active = renewal.active
+        if renewal.active not in (None, lease.active):
+            lease.active = bool(renewal.active)
+            self.changes.changed(renewal.device_id)
         self._leases.move_to_end(renewal.device_id)
         return Renewed.RENEWED
 
@@ -188,10 +191,12 @@ class Roster:
             insort(self._ids, lease.device_id)
         self._leases[lease.device_id] = lease
         self._leases.move_to_end(lease.device_id)
+        self.changes.changed(lease.device_id)
 
     def _drop(self, device_id: str) -> None:
         del self._leases[device_id]
         del self._ids[bisect_left(self._ids, device_id)]
+        self.changes.gone(device_id)
 
     def _was_released(self, device_id: str, epoch: int) -> bool:
         return self._released.get(device_id, (0, 0.0))[0] == epoch
