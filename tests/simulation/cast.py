@@ -57,6 +57,7 @@ class Mode:
     gentle: bool = False
     patient: bool = False
     late_open: bool = False  # old OPENs keep arriving
+    clients: int = CLIENTS
     device_end: type[DeviceEnd] = DeviceEnd
     client_ends: type[ClientEnds] = ClientEnds
     frames_hop: bool = False  # a device edge that goes on over a new trunk without a HELLO (a mutant)

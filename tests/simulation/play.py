@@ -1,7 +1,9 @@
 """What happens in the world of relay.py, step by step: traffic, time and faults; then quiet until all has settled."""
 
+import random
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from browsergo.core import errors
@@ -28,10 +30,10 @@ SLACK_BYTES = BIG_BYTES + 300  # one message over a bound, and what surrounds it
 
 
 class Play(World):
-    """One seed of the simulation."""
+    """One course of the simulation: `run` plays it by chance alone."""
 
-    def __init__(self, seed: int, mode: Mode | None = None) -> None:
-        super().__init__(seed, mode)
+    def __init__(self, chance: random.Random, mode: Mode | None = None) -> None:
+        super().__init__(chance, mode)
         self.quiet = False
         self.bindings: dict[tuple[int, bytes], Binding] = {}
         traffic: list[tuple[float, Callable[[], None]]] = [
@@ -61,6 +63,10 @@ class Play(World):
     def run(self, steps: int = STEPS) -> None:
         for _ in range(steps):
             self.step()
+        self.settle()
+
+    def settle(self) -> None:
+        """No more faults: all must come to rest, with every command answered and nothing left over (I2, I6)."""
         self.quiet = True
         for _ in range(QUIET_STEPS):
             self.step()
@@ -92,6 +98,15 @@ class Play(World):
 
     def carry(self) -> None:
         """Some frames go one hop further."""
+        hops = self.hops()
+        if hops:
+            hop = self.chance.choice(hops)
+            for _ in range(self.chance.choice((1, 1, 2, 4, 8))):
+                if not hop():
+                    break
+
+    def hops(self) -> list[Callable[[], bool]]:
+        """For each queue that is not empty: carries its next frame one hop further; whether there are more."""
         hops: list[Callable[[], bool]] = []
         for link in self.links:
             if link.up:
@@ -103,11 +118,7 @@ class Play(World):
                 hops.append(partial(self._hop, pipe.up, partial(self.up_from_pipe, pipe)))
             if pipe.down:
                 hops.append(partial(self._hop, pipe.down, partial(self.down_from_pipe, pipe)))
-        if hops:
-            hop = self.chance.choice(hops)
-            for _ in range(self.chance.choice((1, 1, 2, 4, 8))):
-                if not hop():
-                    break
+        return hops
 
     @staticmethod
     def _hop(queue: deque[Frame], onward: Callable[[Frame], None]) -> bool:
@@ -324,6 +335,16 @@ class Play(World):
             raise Violation("I6: too much waits at a device end")
         if sum(out) > DEVICE_LIMITS.total_bytes + len(out) * SLACK_BYTES:
             raise Violation("I6: too much waits at the device")
+
+    def up_from_pipe(self, pipe: Pipe, frame: Frame) -> None:
+        """I7: a frame of an epoch that is over for its channel changes nothing of it."""
+        channels = pipe.edge.ends._channels
+        entry = channels.get(frame.channel)
+        stale = entry if entry is not None and UNBOUND.epoch < frame.at.epoch < entry.at.epoch else None
+        before = replace(stale) if stale else None
+        super().up_from_pipe(pipe, frame)
+        if before is not None and channels.get(frame.channel) != before:
+            raise Violation(f"I7: {frame.kind.name} of a stale epoch changed something")
 
     def idle(self) -> bool:
         """Nothing is on its way."""

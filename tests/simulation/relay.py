@@ -3,7 +3,7 @@
 ClientEnds and DeviceEnd are the real ones. Edges, routers, links, the registry, the browser and its clients are
 modelled here as the shells behave. Between a device end and a client end lies a `Pipe`: one per link connection,
 client edge and router, FIFO both ways; it may die, or go on for a while as a zombie. All chance comes from
-`random.Random(seed)`. What happens, and in which order, is in play.py.
+`chance`, by its seed or as machine.py steers it. What happens, and in which order, is in play.py.
 """
 
 import json
@@ -18,7 +18,6 @@ from browsergo.core.channel.frames import EVERY_EDGE, NO_EDGE, Frame, Kind
 from tests.simulation.cast import (
     BIG_BYTES,
     CLIENT_LIMITS,
-    CLIENTS,
     DEVICE,
     DEVICE_LIMITS,
     PATIENT_CLIENT_LIMITS,
@@ -45,10 +44,10 @@ def _parsed(payload: bytes) -> dict[str, Any]:
 
 
 class World:
-    """The whole of it. `run` plays one seed; it raises Violation."""
+    """The whole of it; what breaks an invariant raises Violation."""
 
-    def __init__(self, seed: int, mode: Mode | None = None) -> None:
-        self.chance = random.Random(seed)
+    def __init__(self, chance: random.Random, mode: Mode | None = None) -> None:
+        self.chance = chance
         self.mode = mode or Mode()
         self.now = 1000.0
         self.stats: Counter[str] = Counter()
@@ -62,7 +61,7 @@ class World:
         self.mail: list[tuple[Edge, str, Frame]] = []  # frames that seek the device, by client edge and router
         self.old_opens: list[tuple[Edge, str, Frame]] = []
         self.notices: list[Callable[[], None]] = []  # news of faults that have not arrived yet
-        self.clients: list[Client | None] = [None] * CLIENTS
+        self.clients: list[Client | None] = [None] * self.mode.clients
         self.by_channel: dict[bytes, Client] = {}
         self.executions: Counter[str] = Counter()
         self.answers: dict[str, str] = {}

@@ -27,7 +27,7 @@ from browsergo.core.channel.client_state import (
     Upgraded,
 )
 from browsergo.core.channel.frames import NO_EDGE, Frame, Kind, chunked
-from browsergo.core.ids import Binding
+from browsergo.core.ids import UNBOUND, Binding
 from browsergo.core.tracing import Traceparent
 
 DEVICE_NOT_HERE = "DEVICE_NOT_HERE"  # REFUSED by an edge that does not hold the device: ask the registry again
@@ -356,6 +356,9 @@ class ClientEnds:
         refusal = payloads.decode_ending(frame.payload)
         entry = self._channels.get(frame.channel)
         if entry is None or not entry.opening or entry.claim != refusal.claim or refusal.code == DEVICE_NOT_HERE:
+            return []
+        if UNBOUND.epoch < frame.at.epoch < entry.at.epoch:  # of a boot that is over; an edge's own is of no epoch
+            self.stale_frames += 1
             return []
         return self._fail(entry, errors.from_code(refusal.code, refusal.message))
 

@@ -91,6 +91,14 @@ def test_a_refusal_of_another_claim_or_by_an_edge_without_the_device_is_not_fina
     assert len(side.ends) == 1
 
 
+def test_a_refusal_of_an_epoch_that_is_over_does_not_end_what_another_boot_opens_afresh() -> None:
+    side = open_client()
+    side.hello(Binding(2, 1), boot="boot-2")
+    assert refused(side, "TARGET_NOT_FOUND") == []  # of boot-1, which an old OPEN reached
+    side.opened(Binding(2, 2), boot="boot-2", born=2)
+    assert len(sent(side.command(command(1)), Kind.CMD)) == 1
+
+
 def test_a_refusal_after_the_upgrade_changes_nothing() -> None:
     side = open_client()
     assert refused(side, "TARGET_NOT_FOUND") == []
