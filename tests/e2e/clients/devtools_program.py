@@ -16,8 +16,10 @@ from playwright.async_api import Browser, Locator, Page, async_playwright
 from tests.e2e.chrome import FLAGS, chrome_path
 from tests.e2e.clients.steps import Place, Seen, main
 
+STEP_TIMEOUT_S = 60.0  # some load the front end twice, of some two hundred files
+LOAD_TIMEOUT_MS = 25_000
 TIMEOUT_MS = 4_000  # what is asked while a page goes elsewhere may stay without an answer, and is asked again
-MENU_TIMEOUT_MS = 10_000
+MENU_TIMEOUT_MS = 20_000
 _NO_COMMAND = "No commands found"  # what the menu says
 _NAMES_AND_STATUS = (
     "rows => rows.map(row => [row.querySelector('.name-column').title, row.querySelector('.status-column').innerText])"
@@ -38,8 +40,8 @@ class FrontEnd:
         """Open the front end at one of its panels."""
         tab = await browser.new_page(viewport={"width": 1600, "height": 900})
         tab.set_default_timeout(TIMEOUT_MS)
-        await tab.goto(f"{url}&panel={panel}")
-        await tab.locator(".screencast-canvas-container canvas").wait_for()
+        await tab.goto(f"{url}&panel={panel}", timeout=LOAD_TIMEOUT_MS)
+        await tab.locator(".screencast-canvas-container canvas").wait_for(timeout=LOAD_TIMEOUT_MS)
         return cls(tab, str(entry["id"]))
 
     async def evaluate(self, expression: str) -> Any:
@@ -184,4 +186,4 @@ class DevToolsClient:
 
 
 if __name__ == "__main__":
-    main(DevToolsClient, "playwright")
+    main(DevToolsClient, "playwright", STEP_TIMEOUT_S)

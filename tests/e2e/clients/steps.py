@@ -171,12 +171,12 @@ def reason(error: Exception) -> str:
     return re.sub(r"\b[0-9A-Fa-f-]{5,}\b|0x\w+", "…", f"{type(error).__name__}: {words}")[:REASON_CHARS]
 
 
-async def perform(client: Client, given: dict[str, Any]) -> dict[str, Any]:
+async def perform(client: Client, given: dict[str, Any], step_timeout_s: float) -> dict[str, Any]:
     """Every step's outcome by its name; nothing after a connect that failed."""
     work, outcomes = Work(client, given["site"]), dict[str, Any]()
     for step in given["steps"]:
         try:
-            async with asyncio.timeout(STEP_TIMEOUT_S):
+            async with asyncio.timeout(step_timeout_s):
                 gives = await getattr(work, f"perform_{step['name']}")(**step["given"])
             outcomes[step["name"]] = {"gives": gives}
         except Exception as error:  # noqa: BLE001  # whatever a library raises is what it gives
@@ -186,8 +186,8 @@ async def perform(client: Client, given: dict[str, Any]) -> dict[str, Any]:
     return outcomes
 
 
-def main(make: type[Client], package: str) -> None:
+def main(make: type[Client], package: str, step_timeout_s: float = STEP_TIMEOUT_S) -> None:
     """Run the scenario that stdin holds with the client of a package, and print what it gave."""
     given = json.load(sys.stdin)
-    outcomes = asyncio.run(perform(make(Place(given["url"], given["headers"])), given))
+    outcomes = asyncio.run(perform(make(Place(given["url"], given["headers"])), given, step_timeout_s))
     print(json.dumps({"version": version(package), "steps": outcomes}))
