@@ -1,6 +1,5 @@
 """What happens in the world of relay.py, step by step: traffic, time and faults; then quiet until all has settled."""
 
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 
@@ -15,6 +14,7 @@ from tests.simulation.cast import (
     Agent,
     Client,
     Edge,
+    Lanes,
     Mode,
     Pipe,
     Violation,
@@ -109,10 +109,9 @@ class Play(World):
                 if not hop():
                     break
 
-    @staticmethod
-    def _hop(queue: deque[Frame], onward: Callable[[Frame], None]) -> bool:
+    def _hop(self, queue: Lanes, onward: Callable[[Frame], None]) -> bool:
         if queue:
-            onward(queue.popleft())
+            onward(queue.pop(self.chance))
         return bool(queue)
 
     def issue(self) -> None:
