@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import time
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 import structlog
@@ -94,16 +95,30 @@ class EdgeSession:
             self._device.registered(ack.epoch, ack.trace)
             self.registered.set()
             self._log.info("registered", epoch=ack.epoch, edge=f"{self._host}:{self._port}")
-            async with asyncio.TaskGroup() as group:
-                for _ in range(max(1, min(self._pool, ack.link_pool))):
-                    group.create_task(self._keep_link(ack))
-                group.create_task(self._heartbeats(control, ack))
-                group.create_task(self._listen(control))
-        except* BrowserGoError as several:
-            raise _first(several) from None
+            await self._serve(control, ack)
         finally:
             self._device.close_links()
             connection.close(1000, "")
+
+    async def _serve(self, control: _Control, ack: Acknowledgement) -> None:
+        """Links, heartbeats and the edge's messages until one of them fails: raises why.
+
+        No TaskGroup: in Python 3.11 one that fails in the moment in which it is cancelled from outside tells of the
+        failure only (CPython's gh-116720), so that whoever cancelled it would wait for ever.
+        """
+        links = (self._keep_link(ack) for _ in range(max(1, min(self._pool, ack.link_pool))))
+        work = (*links, self._heartbeats(control, ack), self._listen(control))
+        tasks = [asyncio.create_task(coroutine) for coroutine in work]
+        ended: list[asyncio.Task[None]] = []
+        for task in tasks:
+            task.add_done_callback(ended.append)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        raise _most_telling(error for task in ended if not task.cancelled() and (error := task.exception()) is not None)
 
     def leave(self, reason: str) -> None:
         """Say goodbye, so that the edge need not wait for silence; only when it has read what the links had to say."""
@@ -173,14 +188,10 @@ def _told(message: Envelope) -> BrowserGoError:
     return from_code(str(message.body.get("error", "INTERNAL")), str(message.body.get("message", ""))[:500])
 
 
-def _first(several: "BaseExceptionGroup[BrowserGoError]") -> BrowserGoError:
-    """The most telling of several simultaneous ends: a takeover rules."""
-    found = [error for error in _leaves(several) if isinstance(error, BrowserGoError)]
-    return next((error for error in found if isinstance(error, DeviceReplaced)), found[0])
+def _most_telling(errors: Iterable[BaseException]) -> BaseException:
+    """Of several ends, in the order in which they came: what is a bug, else a takeover, else the first."""
 
+    def rank(error: BaseException) -> int:
+        return 2 if isinstance(error, DeviceReplaced) else 1 if isinstance(error, BrowserGoError) else 3
 
-def _leaves(group: "BaseExceptionGroup[BaseException]") -> list[BaseException]:
-    leaves: list[BaseException] = []
-    for error in group.exceptions:
-        leaves.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    return leaves
+    return max(errors, key=rank)

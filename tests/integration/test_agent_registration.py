@@ -21,6 +21,7 @@ from tests.fakes.browser import FakeBrowser
 from tests.fakes.edge import FakeEdge, Visit
 
 TOKEN = "the-token-of-this-device"
+ENDS_WITHIN_S = 5.0
 MOST_LATE_S = 0.25  # what a loaded machine adds to a pause
 
 
@@ -42,6 +43,11 @@ class RunningAgent:
         """As SIGTERM does."""
         self.stopped = True
         self._task.cancel()
+
+    async def ended(self) -> bool:
+        """Whether it ends soon."""
+        done, _ = await asyncio.wait({self._task}, timeout=ENDS_WITHIN_S)
+        return bool(done)
 
     def lines(self, event: str) -> list[Any]:
         """Log lines of one event."""
@@ -345,5 +351,21 @@ def test_a_browser_that_is_away_is_waited_for(browser: FakeBrowser) -> None:
             line = agent.lines("browser unavailable")[0]
             assert (line["browser"], line["reason"]) == (nobody, "the browser does not answer (Connection refused)")
             assert edge.arrivals == [], "a device without a browser is none"
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("ticks", range(12))
+def test_it_stops_even_in_the_moment_in_which_its_edge_goes(browser: FakeBrowser, ticks: int) -> None:
+    """Edge and agent are often told to stop together: a stop that is lost then leaves a browser running for good."""
+
+    async def scenario(edge: FakeEdge) -> None:
+        async with running(browser, edge.url) as agent:
+            visit = await edge.registered()
+            visit.connection.transport.abort()
+            for _ in range(ticks):  # whichever step of losing the edge the stop falls into
+                await asyncio.sleep(0)
+            agent.stop()
+            assert await agent.ended()
 
     play(scenario)
