@@ -9,10 +9,10 @@ from typing import Protocol
 
 import structlog
 
-from browsergo.chassis.outbox import Queued
 from browsergo.chassis.telemetry import Telemetry
 from browsergo.core import semconv
 from browsergo.core.channel.frames import NO_EDGE, Flag, Frame, Kind
+from browsergo.core.channel.queue import Queued
 from browsergo.core.errors import BadFrame, BrowserGoError
 from browsergo.core.tracing import SpanRecord
 from edge.core.placement import rendezvous

@@ -4,10 +4,10 @@ import asyncio
 import time
 
 from browsergo.chassis.link_writer import DEAD_AFTER_S, PING_IDLE_S, LinkWriter
-from browsergo.chassis.outbox import Queued
 from browsergo.core import semconv
 from browsergo.core.channel import frames
 from browsergo.core.channel.frames import Frame, Kind
+from browsergo.core.channel.queue import Queued
 from browsergo.core.errors import BadMessage, BrowserGoError
 from edge.bridge import Bridge
 from edge.devices import Devices, Session

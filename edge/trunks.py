@@ -10,10 +10,11 @@ from grpc import RpcError, aio
 
 import browsergo
 from browsergo.chassis.grpc_client import open_channel
-from browsergo.chassis.outbox import Outbox, Queued
+from browsergo.chassis.outbox import Outbox
 from browsergo.core.backoff import Backoff
 from browsergo.core.channel import frames
 from browsergo.core.channel.frames import Frame
+from browsergo.core.channel.queue import Queued
 from browsergo.core.errors import BadFrame, BrowserGoError
 from browsergo.v2 import trunk_pb2, trunk_pb2_grpc, types_pb2
 

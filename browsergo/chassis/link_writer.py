@@ -1,16 +1,15 @@
 """The writing half of a link connection, at either end: frames of one tick leave as one message.
 
-A message is one batch of at most 1 MiB (or one larger frame). While the peer takes nothing, frames wait; the channels'
-windows bound how many.
+A message is one batch of at most 1 MiB (or one larger frame). While the peer takes nothing, frames wait, and leave in
+the order of queue.py; the channels' windows bound how many.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 
-from browsergo.chassis.outbox import Queued, take_batch
 from browsergo.chassis.websocket import WebSocketConnection
 from browsergo.core.channel.frames import Frame, encode_link_message
+from browsergo.core.channel.queue import FrameQueue, Queued
 
 PING_IDLE_S = 5.0
 DEAD_AFTER_S = 10.0
@@ -24,14 +23,14 @@ class LinkWriter:
     ) -> None:
         self._connection = connection
         self._on_written = on_written
-        self._queue: deque[Queued] = deque()
+        self._queue = FrameQueue()
         self._writable = True
         self._flush_due = False
         self._loop = asyncio.get_running_loop()
 
     def push(self, frame: Frame, now_ns: int = 0) -> None:
         """Queue a frame that came at `now_ns` (Unix ns, for the span of its waiting)."""
-        self._queue.append(Queued(frame, now_ns))
+        self._queue.push(frame, now_ns)
         if not self._flush_due and self._writable:
             self._flush_due = True
             self._loop.call_soon(self._flush)
@@ -49,7 +48,7 @@ class LinkWriter:
     def _flush(self) -> None:
         self._flush_due = False
         while self._queue and self._writable:
-            batch = take_batch(self._queue)
+            batch = self._queue.take_batch()
             self._connection.send_binary(encode_link_message([queued.frame for queued in batch]))
             if self._on_written is not None:
                 self._on_written(batch)

@@ -1,43 +1,32 @@
 """A bounded queue of frames with one writer that takes all that is queued (style.md, principle 4)."""
 
 import asyncio
-from collections import deque
-from typing import NamedTuple
 
-from browsergo.core.channel.frames import BATCH_BYTES, Frame
+from browsergo.core.channel.frames import Frame
+from browsergo.core.channel.queue import FrameQueue, Queued
 
 HIGH_BYTES = 32 << 20
 LOW_BYTES = 16 << 20
 
 
-class Queued(NamedTuple):
-    """A frame and when it was put here (Unix ns), for the span of its waiting."""
-
-    frame: Frame
-    since_ns: int
-
-
-def take_batch(queue: deque[Queued]) -> list[Queued]:
-    """Take from the front what makes one batch: at most BATCH_BYTES, or one larger frame. `queue` is not empty."""
-    taken = [queue.popleft()]
-    size = taken[0].frame.size
-    while queue and size + queue[0].frame.size <= BATCH_BYTES:
-        taken.append(queue.popleft())
-        size += taken[-1].frame.size
-    return taken
-
-
 class Outbox:
-    """Frames on their way to one stream. Never refuses: who feeds it waits on `drained` while it is `full`."""
+    """Frames on their way to one stream, which they leave for in the order of queue.py.
+
+    It never refuses: who feeds it waits on `drained` while it is `full`.
+    """
 
     def __init__(self, high_bytes: int = HIGH_BYTES, low_bytes: int = LOW_BYTES) -> None:
-        self._queue: deque[Queued] = deque()
+        self._queue = FrameQueue()
         self._high_bytes, self._low_bytes = high_bytes, low_bytes
         self._waiting = asyncio.Event()
         self._drained = asyncio.Event()
         self._drained.set()
-        self.queued_bytes = 0
         self.closed = False
+
+    @property
+    def queued_bytes(self) -> int:
+        """What waits here."""
+        return self._queue.queued_bytes
 
     @property
     def full(self) -> bool:
@@ -48,10 +37,9 @@ class Outbox:
         """Queue a frame. What is pushed after `close` is dropped."""
         if self.closed:
             return
-        self._queue.append(Queued(frame, now_ns))
-        self.queued_bytes += frame.size
+        self._queue.push(frame, now_ns)
         self._waiting.set()
-        if self.queued_bytes >= self._high_bytes:
+        if self._queue.queued_bytes >= self._high_bytes:
             self._drained.clear()
 
     async def drained(self) -> None:
@@ -59,15 +47,14 @@ class Outbox:
         await self._drained.wait()
 
     async def take(self) -> list[Queued]:
-        """Everything queued, up to a batch (1 MiB, or one larger frame); [] once it is closed and empty."""
+        """What makes the next batch (1 MiB, or one larger frame); [] once it is closed and empty."""
         while not self._queue:
             if self.closed:
                 return []
             self._waiting.clear()
             await self._waiting.wait()
-        taken = take_batch(self._queue)
-        self.queued_bytes -= sum(queued.frame.size for queued in taken)
-        if self.queued_bytes <= self._low_bytes:
+        taken = self._queue.take_batch()
+        if self._queue.queued_bytes <= self._low_bytes:
             self._drained.set()
         return taken
 
@@ -80,5 +67,4 @@ class Outbox:
     def discard(self) -> None:
         """Close, and drop what is queued: its stream is gone."""
         self._queue.clear()
-        self.queued_bytes = 0
         self.close()

@@ -11,11 +11,12 @@ from grpc import aio
 
 import browsergo
 from browsergo.chassis.grpc_errors import abort
-from browsergo.chassis.outbox import Outbox, Queued
+from browsergo.chassis.outbox import Outbox
 from browsergo.chassis.telemetry import Telemetry
 from browsergo.core import errors, semconv
 from browsergo.core.channel import frames
 from browsergo.core.channel.frames import Frame, Kind
+from browsergo.core.channel.queue import Queued
 from browsergo.core.tracing import SpanRecord
 from browsergo.v2 import router_pb2, trunk_pb2, trunk_pb2_grpc, types_pb2
 from services.router.core.switch import Forward, Switch

@@ -17,8 +17,8 @@ from browsergo.core.tracing import NO_TRACE
 
 LAYOUT_VERSION = 1
 
-# kind, flags, reserved, length, edge, source, link, channel, epoch, n, seq, trace, stamp
-_HEADER = struct.Struct("!BBHIQQI16sQIQ24sQ")
+# kind, flags, priority, reserved, length, edge, source, link, channel, epoch, n, seq, trace, stamp
+_HEADER = struct.Struct("!BBBxIQQI16sQIQ24sQ")
 HEADER_BYTES = _HEADER.size
 _LINK_PREFIX = struct.Struct("!I")
 _VERSION_BYTE = bytes([LAYOUT_VERSION])
@@ -67,6 +67,15 @@ class Flag:
     KNOWN = MORE | COMPRESSED
 
 
+class Priority:
+    """The class of a frame among those of other channels (queue.py). It never changes the order inside a channel."""
+
+    NORMAL = 0
+    CRITICAL = 1
+    LOW = 2
+    KNOWN = (NORMAL, CRITICAL, LOW)
+
+
 class Frame(NamedTuple):
     """One frame. `edge` is where it goes, `source` the edge it came from, `link` the device edge's number of
     the link connection; `seq` counts commands down and messages up; `stamp` is the sender's Unix time in ns.
@@ -83,6 +92,7 @@ class Frame(NamedTuple):
     trace: bytes = NO_TRACE
     stamp: int = 0
     payload: bytes = b""
+    priority: int = Priority.NORMAL
 
     @property
     def size(self) -> int:
@@ -94,8 +104,9 @@ def encode_headers(frames: Iterable[Frame]) -> bytes:
     """The `headers` of a batch."""
     pack = _HEADER.pack
     parts = [_VERSION_BYTE]
-    for kind, flags, edge, source, link, channel, at, seq, trace, stamp, payload in frames:
-        parts.append(pack(kind, flags, 0, len(payload), edge, source, link, channel, at[0], at[1], seq, trace, stamp))
+    for kind, flags, edge, source, link, channel, at, seq, trace, stamp, payload, priority in frames:
+        length = len(payload)
+        parts.append(pack(kind, flags, priority, length, edge, source, link, channel, at[0], at[1], seq, trace, stamp))
     return b"".join(parts)
 
 
@@ -114,16 +125,17 @@ def decode_batch(headers: bytes, payloads: bytes) -> list[Frame]:
     offset = 0
     single = len(headers) == HEADER_BYTES + 1
     for row in _HEADER.iter_unpack(memoryview(headers)[1:]):
-        kind, flags, _, length, edge, source, link, channel, epoch, n, seq, trace, stamp = row
+        kind, flags, priority, length, edge, source, link, channel, epoch, n, seq, trace, stamp = row
         end = offset + length
         payload = payloads if single and length == len(payloads) else payloads[offset:end]
         if end > len(payloads):
             raise BadFrame("a batch's payloads are cut short")
         if flags & ~Flag.KNOWN:
             raise BadFrame(f"unknown flags {flags:#x}")
-        frames.append(
-            Frame(_kind(kind), flags, edge, source, link, channel, Binding(epoch, n), seq, trace, stamp, payload)
-        )
+        if priority not in Priority.KNOWN:
+            raise BadFrame(f"unknown priority {priority}")
+        at = Binding(epoch, n)
+        frames.append(Frame(_kind(kind), flags, edge, source, link, channel, at, seq, trace, stamp, payload, priority))
         offset = end
     if offset != len(payloads):
         raise BadFrame("a batch has more payload than its headers name")

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from browsergo.chassis.outbox import Outbox, Queued
+from browsergo.chassis.outbox import Outbox
 from browsergo.core.channel.frames import BATCH_BYTES, HEADER_BYTES, Frame, Kind
+from browsergo.core.channel.queue import Queued
 
 T = TypeVar("T")
 

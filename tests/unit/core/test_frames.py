@@ -17,6 +17,7 @@ from browsergo.core.channel.frames import (
     Flag,
     Frame,
     Kind,
+    Priority,
     chunked,
     decode_batch,
     decode_link_message,
@@ -44,6 +45,7 @@ FRAMES = st.lists(
         trace=st.binary(min_size=24, max_size=24),
         stamp=U64,
         payload=st.binary(max_size=300),
+        priority=st.sampled_from(Priority.KNOWN),
     ),
     max_size=6,
 )
@@ -64,6 +66,13 @@ def test_a_header_has_the_size_that_queues_count_with() -> None:
     frame = Frame(Kind.MSG, payload=b"abc")
     assert len(encode_headers([frame])) == 1 + HEADER_BYTES
     assert frame.size == HEADER_BYTES + 3
+
+
+def test_a_frame_of_before_there_were_priorities_is_a_normal_one() -> None:
+    headers = headers_of(Frame(Kind.MSG, priority=Priority.LOW))
+    assert headers[1:4] == bytes([Kind.MSG, 0, Priority.LOW])
+    [frame] = decode_batch(headers[:3] + b"\0" + headers[4:], b"")
+    assert frame.priority == Priority.NORMAL
 
 
 def test_a_single_payload_is_not_copied() -> None:
@@ -94,6 +103,8 @@ def headers_of(*batch: Frame) -> bytes:
         (headers_of(), b"x"),
         (headers_of(Frame(Kind.MSG, flags=4)), b""),
         (headers_of(Frame(Kind.MSG, flags=0x80)), b""),
+        (headers_of(Frame(Kind.MSG, priority=3)), b""),
+        (headers_of(Frame(Kind.MSG, priority=0xFF)), b""),
         (b"\x01\x00" + bytes(HEADER_BYTES - 1), b""),
         (b"\x01\xff" + bytes(HEADER_BYTES - 1), b""),
     ],
@@ -132,7 +143,8 @@ def test_no_damaged_batch_does_more_than_be_refused(batch: list[Frame], chance: 
 @pytest.mark.parametrize("flags", [0, Flag.COMPRESSED])
 def test_pieces_make_the_payload_again(size: int, flags: int) -> None:
     payload = zlib.compress(random.Random(size).randbytes(size)) if flags else bytes(size)
-    pieces = [*chunked(Frame(Kind.CMD, flags, seq=7, payload=payload))]
+    pieces = [*chunked(Frame(Kind.CMD, flags, seq=7, payload=payload, priority=Priority.LOW))]
+    assert {piece.priority for piece in pieces} == {Priority.LOW}
     assert [piece.flags for piece in pieces] == [flags | Flag.MORE] * (len(pieces) - 1) + [flags]
     assert max(len(piece.payload) for piece in pieces) <= CHUNK_BYTES
     assembler = Assembler()
