@@ -29,7 +29,7 @@ from edge.core.paths import Paths
 
 _FROM_DEVICES = frozenset({Kind.HELLO, Kind.OPENED, Kind.REFUSED, Kind.CACK, Kind.MSG, Kind.CLOSED, Kind.FETCHED})
 _WITH_EPOCH = frozenset({Kind.HELLO, Kind.OPENED})
-_ON_A_PATH = frozenset({Kind.MSG, Kind.CACK, Kind.CLOSED})
+_ON_A_PATH = frozenset({Kind.MSG, Kind.CACK})
 _BY_DEVICE = frozenset({Kind.OPEN, Kind.ANNOUNCE, Kind.FETCH})
 
 
@@ -267,14 +267,14 @@ class Devices:
         paths, kind = session.paths, frame.kind
         if kind == Kind.HELLO:
             return self._hello(session, link, frame)
+        home = paths.home(frame.channel, frame.at, link.number)
         if kind in _ON_A_PATH:
-            router = paths.home(frame.channel, link.number)
-            if kind == Kind.CLOSED:
-                paths.leave(frame.channel)
-            return router
-        router = self._route(session, frame.edge)
-        if kind == Kind.OPENED and router is not None:
-            paths.settle(frame.channel, link.number, frame.edge, router)
+            return home
+        router = home or self._route(session, frame.edge)
+        if kind == Kind.CLOSED:  # it may come before the HELLO that names its channel on this link
+            paths.leave(frame.channel)
+        elif kind == Kind.OPENED and router is not None:
+            paths.settle(frame.channel, frame.at, link.number, frame.edge, router)
         return router
 
     def _route(self, session: Session, edge: int) -> str | None:
@@ -288,7 +288,7 @@ class Devices:
             return None
         router = self._route(session, frame.edge)
         for channel in hello.named if router is not None else ():
-            session.paths.settle(channel, link.number, frame.edge, router or "")
+            session.paths.settle(channel, frame.at, link.number, frame.edge, router or "")
         return router
 
     def _ready(self, session: Session, link: LinkPort) -> None:

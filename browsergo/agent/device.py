@@ -24,7 +24,7 @@ from browsergo.core.channel.device_end import (
     Pause,
     Transmit,
 )
-from browsergo.core.channel.frames import Frame, Kind, chunked
+from browsergo.core.channel.frames import Frame, Kind, Priority, chunked
 
 TICK_S = 0.5
 LEAVE_WITHIN_S = 0.8  # with the browser's own 4 s it stays below the 5 s that `browsergo up` gives a process
@@ -212,9 +212,9 @@ class Device:
             self._fetches -= 1
 
     def _fetched(self, link: Link, asked: Frame, status: int, body: bytes) -> None:
-        """FETCHED: seq is the HTTP status, the channel field the request's id."""
+        """FETCHED: seq is the HTTP status, the channel field the request's id. Channels go before it."""
         answer = Frame(Kind.FETCHED, edge=asked.source, channel=asked.channel, seq=status, payload=body)
-        for piece in chunked(answer._replace(at=asked.at)):
+        for piece in chunked(answer._replace(at=asked.at, priority=Priority.LOW)):
             link.push(piece)
 
     # --- life ------------------------------------------------------------------------------------

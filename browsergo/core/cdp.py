@@ -30,10 +30,14 @@ class Command(NamedTuple):
 
 
 class MessageHead(NamedTuple):
-    """A message from the browser: `id` of a response, `method` of an event; neither: an id-less error."""
+    """A message from the browser: a response (`id`), an event, or neither: an id-less error.
+
+    `method` is an event's as the browser spells it, read from the head only; empty if it does not stand there.
+    """
 
     id: int | None
     is_event: bool
+    method: bytes = b""
 
 
 class UnacceptableCommand(Exception):
@@ -94,7 +98,7 @@ def _common_command() -> bytes:
 _COMMON_COMMAND = re.compile(_common_command())
 
 _RESPONSE_HEAD = re.compile(rb'[ \t\n\r]*\{[ \t\n\r]*"id"[ \t\n\r]*:[ \t\n\r]*(-?[0-9]{1,10})[ \t\n\r]*[,}]')
-_EVENT_HEAD = re.compile(rb'[ \t\n\r]*\{[ \t\n\r]*"method"[ \t\n\r]*:')
+_EVENT_HEAD = re.compile(rb'[ \t\n\r]*\{[ \t\n\r]*"method"[ \t\n\r]*:[ \t\n\r]*(?:"([A-Za-z]+\.[A-Za-z]+)")?')
 
 
 class _Malformed(Exception):
@@ -187,8 +191,9 @@ def read_head(message: bytes) -> MessageHead:
     response = _RESPONSE_HEAD.match(message)
     if response is not None:
         return MessageHead(int(response[1]), is_event=False)
-    if _EVENT_HEAD.match(message) is not None:
-        return MessageHead(None, is_event=True)
+    event = _EVENT_HEAD.match(message)
+    if event is not None:
+        return MessageHead(None, is_event=True, method=event[1] or b"")
     try:
         members = dict(_top_level(message, None) or ())
     except _Malformed:

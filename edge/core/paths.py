@@ -2,16 +2,20 @@
 
 A channel is on one path at a time: the one on which its HELLO or OPENED went out. Frames of that
 binding go there or nowhere; nobody forwards them over another path, or the client end would see a
-gap (design/delivery.md, "Bindings").
+gap (design/delivery.md, "Bindings"). That holds by the binding and not by the order in which frames
+come: a HELLO may overtake what its channels said before it (core/channel/queue.py).
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
+from browsergo.core.ids import Binding
+
 MAX_HOMES = 16_384  # of one device: far more channels than a browser bears
 
 
 class _Home(NamedTuple):
+    at: Binding
     link: int
     edge: int
     router: str
@@ -24,19 +28,22 @@ class Paths:
         self.routes: dict[int, str] = {}
         self._homes: dict[bytes, _Home] = {}
 
-    def settle(self, channel: bytes, link: int, edge: int, router: str) -> None:
-        """A HELLO that names the channel, or its OPENED, goes out on this path: the channel lives there now.
+    def settle(self, channel: bytes, at: Binding, link: int, edge: int, router: str) -> None:
+        """A HELLO that names the channel, or its OPENED, goes out on this path: it lives there now, if `at` is newest.
 
         A device that claims too many loses the path of the one it named first.
         """
-        self._homes[channel] = _Home(link, edge, router)
+        known = self._homes.get(channel)
+        if known is not None and known.at > at:
+            return
+        self._homes[channel] = _Home(at, link, edge, router)
         if len(self._homes) > MAX_HOMES:
             del self._homes[next(iter(self._homes))]
 
-    def home(self, channel: bytes, link: int) -> str | None:
-        """The router for what `channel` says on `link`; None: it does not live there, the frame is dropped."""
+    def home(self, channel: bytes, at: Binding, link: int) -> str | None:
+        """The router for what `channel` says on `link` under `at`; None: it does not live there."""
         home = self._homes.get(channel)
-        return home.router if home is not None and home.link == link else None
+        return home.router if home is not None and home.at == at and home.link == link else None
 
     def leave(self, channel: bytes) -> None:
         """The channel is over."""

@@ -97,6 +97,39 @@ def test_a_link_message_above_four_mebibytes_closes_the_link_and_harms_no_trunk(
     play(tmp_path, scenario)
 
 
+def test_what_a_hello_has_overtaken_stays_on_its_link(tmp_path: Path) -> None:
+    """Passed on, it could take a newer path than what was said before it, and the client end would see a gap."""
+
+    async def scenario(world: World) -> None:
+        device, link = await DeviceClient.active(world)
+        async with far_edge(world) as trunk:
+            old = (await open_channel(trunk, world, device, link)).at
+            new = Binding(old.epoch, old.n + 1)
+            named = {CHANNEL: payloads.Named(0, old.n, "claim-1")}
+            body = payloads.Hello("laptop", device.who.boot_id, named, frozenset(named))
+            hello = Frame(Kind.HELLO, edge=FAR.boot, at=new, payload=payloads.encode_hello(body))
+            message = Frame(Kind.MSG, edge=FAR.boot, channel=CHANNEL, seq=1, payload=b"{}")
+            link.send(hello, message._replace(at=old), message._replace(at=new))
+            assert (await trunk.receive()).kind == Kind.HELLO
+            assert (await trunk.receive()).at == new
+
+    play(tmp_path, scenario)
+
+
+def test_the_end_of_a_channel_is_passed_on_though_the_hello_that_names_it_comes_later(tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        device, link = await DeviceClient.active(world)
+        async with far_edge(world) as trunk:
+            old = (await open_channel(trunk, world, device, link)).at
+            body = payloads.encode_ending(payloads.Ending("claim-1", "DEVICE_GONE", "closed"))
+            at = Binding(old.epoch, old.n + 1)
+            link.send(Frame(Kind.CLOSED, edge=FAR.boot, channel=CHANNEL, at=at, payload=body))
+            arrived = await trunk.receive()
+            assert (arrived.kind, arrived.at, arrived.payload) == (Kind.CLOSED, at, body)
+
+    play(tmp_path, scenario)
+
+
 def test_only_a_hello_may_be_for_every_edge(tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         device, link = await DeviceClient.active(world)

@@ -1,13 +1,15 @@
 """Who plays in the simulation, its bounds, and what may happen to it."""
 
+import random
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from browsergo.core.channel import client_state, device_state
 from browsergo.core.channel.client_end import ClientEnds
 from browsergo.core.channel.device_end import DeviceEnd
 from browsergo.core.channel.frames import Frame
+from browsergo.core.ids import Binding
 
 DEVICE = "dev"
 ROUTERS = ("router-1", "router-2")
@@ -85,6 +87,29 @@ class Agent:
     links: list["Link"] = field(default_factory=list)  # those it believes in
 
 
+class Lanes:
+    """Frames on their way: one order a channel (and one of those without), and any order between channels."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[bytes, deque[Frame]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._lanes)
+
+    def append(self, frame: Frame) -> None:
+        self._lanes.setdefault(frame.channel, deque()).append(frame)
+
+    def pop(self, chance: random.Random) -> Frame:
+        channel = chance.choice(list(self._lanes))
+        frame = self._lanes[channel].popleft()
+        if not self._lanes[channel]:
+            del self._lanes[channel]
+        return frame
+
+    def clear(self) -> None:
+        self._lanes.clear()
+
+
 @dataclass(eq=False)
 class Link:
     number: int
@@ -92,8 +117,8 @@ class Link:
     edge: "Edge"
     alive: bool = True  # frames pass
     noticed: bool = False  # the edge knows that it is gone
-    up: deque[Frame] = field(default_factory=deque)
-    down: deque[Frame] = field(default_factory=deque)
+    up: Lanes = field(default_factory=Lanes)
+    down: Lanes = field(default_factory=Lanes)
 
 
 @dataclass(eq=False)
@@ -102,8 +127,16 @@ class Pipe:
     edge: "Edge"  # the client's
     router: str
     state: str = "up"
-    up: deque[Frame] = field(default_factory=deque)
-    down: deque[Frame] = field(default_factory=deque)
+    up: Lanes = field(default_factory=Lanes)
+    down: Lanes = field(default_factory=Lanes)
+
+
+class Home(NamedTuple):
+    """Where a channel lives at the device's edge; set by HELLO and OPENED."""
+
+    at: Binding
+    link: Link
+    pipe: Pipe
 
 
 @dataclass(eq=False)
@@ -113,9 +146,7 @@ class Edge:
     address: int
     ends: ClientEnds
     alive: bool = True
-    homes: dict[tuple[int, bytes], Pipe] = field(
-        default_factory=dict
-    )  # of a channel on a link; set by HELLO and OPENED
+    homes: dict[bytes, Home] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)  # highest seen, for I7
 
 

@@ -1,7 +1,6 @@
 """What happens in the world of relay.py, step by step: traffic, time and faults; then quiet until all has settled."""
 
 import random
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -17,6 +16,7 @@ from tests.simulation.cast import (
     Agent,
     Client,
     Edge,
+    Lanes,
     Mode,
     Pipe,
     Violation,
@@ -120,10 +120,9 @@ class Play(World):
                 hops.append(partial(self._hop, pipe.down, partial(self.down_from_pipe, pipe)))
         return hops
 
-    @staticmethod
-    def _hop(queue: deque[Frame], onward: Callable[[Frame], None]) -> bool:
+    def _hop(self, queue: Lanes, onward: Callable[[Frame], None]) -> bool:
         if queue:
-            onward(queue.popleft())
+            onward(queue.pop(self.chance))
         return bool(queue)
 
     def issue(self) -> None:

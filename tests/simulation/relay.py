@@ -2,8 +2,9 @@
 
 ClientEnds and DeviceEnd are the real ones. Edges, routers, links, the registry, the browser and its clients are
 modelled here as the shells behave. Between a device end and a client end lies a `Pipe`: one per link connection,
-client edge and router, FIFO both ways; it may die, or go on for a while as a zombie. All chance comes from
-`chance`, by its seed or as machine.py steers it. What happens, and in which order, is in play.py.
+client edge and router; it may die, or go on for a while as a zombie. Links and pipes keep the order of each channel's
+frames and mix channels at will, which is more than the queues of the real ones do. All chance comes from `chance`, by
+its seed or as machine.py steers it. What happens, and in which order, is in play.py.
 """
 
 import json
@@ -28,11 +29,14 @@ from tests.simulation.cast import (
     ChromeSocket,
     Client,
     Edge,
+    Home,
     Link,
     Mode,
     Pipe,
     Violation,
 )
+
+_ON_A_PATH = frozenset({Kind.MSG, Kind.CACK})
 
 
 def _parsed(payload: bytes) -> dict[str, Any]:
@@ -180,17 +184,26 @@ class World:
             pipe.up.append(frame)
 
     def _home(self, link: Link, edge: Edge, frame: Frame) -> Pipe | None:
-        """Its channel stays on the pipe on which it was named; when that dies, frames are dropped until it is again."""
-        homes = link.edge.homes
+        """A binding stays on the pipe on which it was named; when that dies, frames are dropped until the next one."""
         if frame.kind == Kind.HELLO:
             pipe = self.pipe(link, edge)
-            homes.update({(link.number, channel): pipe for channel in payloads.decode_hello(frame.payload).named})
+            for channel in payloads.decode_hello(frame.payload).named:
+                self._settle(channel, Home(frame.at, link, pipe))
             return pipe
         if frame.kind == Kind.OPENED:
-            homes[link.number, frame.channel] = self.pipe(link, edge)
-        known = homes.get((link.number, frame.channel))
-        hops = known is not None and known.state != "up" and self.mode.frames_hop
-        return self.pipe(link, edge) if hops or frame.kind == Kind.REFUSED else known
+            self._settle(frame.channel, Home(frame.at, link, self.pipe(link, edge)))
+        home = link.edge.homes.get(frame.channel)
+        if self.mode.frames_hop and home is not None:
+            return self.pipe(link, edge) if home.pipe.state != "up" else home.pipe
+        if home is not None and home[:2] == (frame.at, link):
+            return home.pipe
+        return None if frame.kind in _ON_A_PATH else self.pipe(link, edge)
+
+    @staticmethod
+    def _settle(channel: bytes, home: Home) -> None:
+        homes = home.link.edge.homes
+        if channel not in homes or homes[channel].at < home.at:
+            homes[channel] = home
 
     def up_from_pipe(self, pipe: Pipe, frame: Frame) -> None:
         edge = pipe.edge

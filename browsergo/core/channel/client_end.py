@@ -10,7 +10,7 @@ One ClientEnds serves one process. Times: `now` monotonic seconds, `wall_ns` Uni
 from collections.abc import Callable, Iterator
 
 from browsergo.core import cdp, errors
-from browsergo.core.channel import client_endings, client_flow, client_frames, client_orphans, payloads
+from browsergo.core.channel import client_endings, client_flow, client_frames, client_orphans, payloads, priorities
 from browsergo.core.channel.client_state import (
     Channel,
     ClientLimits,
@@ -147,7 +147,7 @@ class ClientEnds:
         entry.pending[command.id] = Pending(
             entry.seq, command.session_id, command.method, trace, caller.span_id if caller else b"", wall_ns
         )
-        sent = Sent(entry.seq, payload, trace)
+        sent = Sent(entry.seq, payload, trace, priorities.of_command(command.method))
         client_flow.keep(entry, sent)
         effects: list[Effect] = []
         if not entry.lost:

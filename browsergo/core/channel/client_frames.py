@@ -1,19 +1,19 @@
 """The frames that a client end sends, but for those of its commands' replay: one function each.
 
-`source` is the address of the edge run that holds the client.
+`source` is the address of the edge run that holds the client. OPEN and RESUME are critical: a client waits for them,
+and nothing of their channel is before them that would rise with them (queue.py).
 """
 
 from browsergo.core.channel import payloads
 from browsergo.core.channel.client_state import Channel, Path, Seek, Send, Sent
-from browsergo.core.channel.frames import Frame, Kind
+from browsergo.core.channel.frames import Frame, Kind, Priority
 from browsergo.core.ids import Binding
 
 
 def command(entry: Channel, path: Path, sent: Sent, source: int, stamp: int) -> Frame:
     """CMD: one command, on the channel's path; `stamp` in Unix ns."""
-    return Frame(
-        Kind.CMD, 0, path.edge, source, path.link, entry.id, entry.at, sent.seq, sent.trace, stamp, sent.payload
-    )
+    address = (Kind.CMD, 0, path.edge, source, path.link, entry.id, entry.at)
+    return Frame(*address, sent.seq, sent.trace, stamp, sent.payload, sent.priority)
 
 
 def acknowledgement(entry: Channel, path: Path, source: int) -> Send:
@@ -24,8 +24,8 @@ def acknowledgement(entry: Channel, path: Path, source: int) -> Send:
 def resume(entry: Channel, path: Path, source: int) -> Send:
     """RESUME: this binding holds; `consumed` grants credit, `received` says where to replay from."""
     payload = payloads.encode_received(entry.received)
-    frame = Frame(Kind.RESUME, 0, path.edge, source, path.link, entry.id, entry.at, entry.consumed, payload=payload)
-    return Send(path, frame)
+    frame = Frame(Kind.RESUME, 0, path.edge, source, path.link, entry.id, entry.at, entry.consumed)
+    return Send(path, frame._replace(payload=payload, priority=Priority.CRITICAL))
 
 
 def close(path: Path, at: Binding, channel: bytes, claim: str, source: int) -> Send:
@@ -37,7 +37,8 @@ def close(path: Path, at: Binding, channel: bytes, claim: str, source: int) -> S
 def open_request(entry: Channel, source: int, edge_id: str) -> Seek:
     """OPEN, to whichever edge holds the device now."""
     body = payloads.Open(entry.device, entry.claim, entry.endpoint, edge_id)
-    return Seek(entry.device, Frame(Kind.OPEN, source=source, channel=entry.id, payload=payloads.encode_open(body)))
+    frame = Frame(Kind.OPEN, source=source, channel=entry.id, payload=payloads.encode_open(body))
+    return Seek(entry.device, frame._replace(priority=Priority.CRITICAL))
 
 
 def announcement(device: str, edge: int, source: int) -> Seek:

@@ -103,6 +103,7 @@ class Sent(NamedTuple):
     seq: int
     payload: bytes
     trace: bytes
+    priority: int
 
 
 class Pending(NamedTuple):

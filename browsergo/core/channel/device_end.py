@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from browsergo.core import cdp, errors
-from browsergo.core.channel import payloads
+from browsergo.core.channel import payloads, priorities
 from browsergo.core.channel.device_state import (
     DeviceChannel,
     DeviceEffect,
@@ -21,13 +21,18 @@ from browsergo.core.channel.device_state import (
     HangUp,
     Message,
     Pause,
+    Running,
     Transmit,
 )
-from browsergo.core.channel.frames import EVERY_EDGE, NO_EDGE, Frame, Kind, chunked
+from browsergo.core.channel.frames import EVERY_EDGE, NO_EDGE, Frame, Kind, Priority, chunked
 from browsergo.core.ids import Binding
 from browsergo.core.tracing import NO_TRACE
 
 __all__ = ["DeviceEffect", "DeviceEnd", "DeviceLimits", "Dial", "Dispatch", "HangUp", "Pause", "Transmit"]
+
+# A client waits for these, and nothing of their channel is before them. CACK and CLOSED keep its class: what is queued
+# before them would rise with them.
+_PRIORITIES = {Kind.OPENED: Priority.CRITICAL, Kind.REFUSED: Priority.CRITICAL}
 
 
 class DeviceEnd:
@@ -155,7 +160,7 @@ class DeviceEnd:
             return []
         entry.last = frame.seq
         with suppress(cdp.UnacceptableCommand):  # the browser will say so itself; only the answer's trace is lost
-            entry.running[cdp.read_command(payload).id] = frame.trace
+            entry.running[cdp.read_command(payload).id] = Running(frame.trace, frame.priority)
         effects: list[DeviceEffect] = []
         self._up(entry, Kind.CACK, effects, seq=entry.last)
         effects.append(Dispatch(entry.id, payload, frame.trace))
@@ -249,7 +254,8 @@ class DeviceEnd:
     def _refusal(self, link: int, edge: int, channel: bytes, claim: str, error: errors.BrowserGoError) -> Transmit:
         body = payloads.encode_ending(payloads.Ending(claim, error.code, error.message))
         at = Binding(self._epoch, self._n)
-        return Transmit(link, Frame(Kind.REFUSED, edge=edge, channel=channel, at=at, payload=body))
+        frame = Frame(Kind.REFUSED, edge=edge, channel=channel, at=at, payload=body, priority=Priority.CRITICAL)
+        return Transmit(link, frame)
 
     def _close(self, frame: Frame) -> list[DeviceEffect]:
         entry = self._channels.get(frame.channel)
@@ -260,15 +266,17 @@ class DeviceEnd:
     # --- messages from Chrome -----------------------------------------------------------------------------------
 
     def message(self, channel: bytes, payload: bytes, now: float, wall_ns: int) -> list[DeviceEffect]:
-        """Chrome said something on the channel's socket. The answer carries its command's trace."""
+        """Chrome said something on the channel's socket. An answer has its command's trace and class."""
         entry = self._channels.get(channel)
         if entry is None:
             return []
         head = cdp.read_head(payload)
-        trace = entry.running.pop(head.id, NO_TRACE) if head.id is not None else NO_TRACE
+        trace, priority = NO_TRACE, priorities.of_event(head.method)
+        if head.id is not None:
+            trace, priority = entry.running.pop(head.id, Running(trace, priority))
         if trace == NO_TRACE:
             trace = self._draw(128).to_bytes(16) + (self._draw(64) or 1).to_bytes(8)
-        entry.out.append(Message(entry.next_seq, payload, trace, wall_ns))
+        entry.out.append(Message(entry.next_seq, payload, trace, wall_ns, priority))
         entry.next_seq += 1
         entry.out_bytes += len(payload)
         self._total_bytes += len(payload)
@@ -334,9 +342,10 @@ class DeviceEnd:
     ) -> None:
         if entry.link is None:
             return
-        trace, stamp = (message.trace, message.stamp) if message else (NO_TRACE, 0)
-        body = message.payload if message else payload
-        frame = Frame(kind, 0, entry.edge, NO_EDGE, 0, entry.id, entry.at, seq, trace, stamp, body)
+        trace, stamp, priority = NO_TRACE, 0, _PRIORITIES.get(kind, Priority.NORMAL)
+        if message is not None:
+            trace, stamp, payload, priority = message.trace, message.stamp, message.payload, message.priority
+        frame = Frame(kind, 0, entry.edge, NO_EDGE, 0, entry.id, entry.at, seq, trace, stamp, payload, priority)
         effects.extend(Transmit(entry.link, piece) for piece in chunked(frame))
 
     # --- ends ---------------------------------------------------------------------------------------------------

@@ -73,6 +73,14 @@ class Message(NamedTuple):
     payload: bytes
     trace: bytes
     stamp: int
+    priority: int
+
+
+class Running(NamedTuple):
+    """What the answer to a command inherits from it."""
+
+    trace: bytes
+    priority: int
 
 
 @dataclass(slots=True)
@@ -94,7 +102,7 @@ class DeviceChannel:
     out_bytes: int = 0
     sent: int | None = None  # None: wait for RESUME
     flying_bytes: int = 0
-    running: dict[int, bytes] = field(default_factory=dict)
+    running: dict[int, Running] = field(default_factory=dict)
     paused: bool = False
     confirm_by: float | None = None  # a RESUME must come until then
     link_by: float | None = None  # a link must come until then

@@ -4,11 +4,11 @@ import asyncio
 
 import structlog
 
-from browsergo.agent.browser import Browser
+from browsergo.agent.browser import Answer, Browser
 from browsergo.agent.device import Device
 from browsergo.chassis.websocket import ClientConnection
 from browsergo.core.channel import payloads
-from browsergo.core.channel.frames import Frame, Kind, decode_link_message
+from browsergo.core.channel.frames import CHUNK_BYTES, Frame, Kind, Priority, decode_link_message
 
 CHANNEL = b"c" * 16
 CLIENT_EDGE = 7
@@ -35,11 +35,23 @@ class SlowBrowser(Browser):
         raise AssertionError("nobody sets it")
 
 
+class Library(Browser):
+    """A browser with one long document."""
+
+    def __init__(self) -> None:
+        super().__init__("127.0.0.1", 9)
+
+    async def fetch(self, method: str, target: str) -> Answer:
+        """The document."""
+        return Answer(200, bytes(2 * CHUNK_BYTES + 1))
+
+
 class WiredLink:
     """A link connection that keeps what was sent."""
 
     def __init__(self) -> None:
         self.sent: list[Frame] = []
+        self.written = asyncio.Event()
 
     def listen(self, listener: object) -> None:
         """Nothing comes by itself."""
@@ -50,6 +62,8 @@ class WiredLink:
     def send_binary(self, message: bytes) -> None:
         """Keep it."""
         self.sent += decode_link_message(message)
+        if self.sent[-1].kind == Kind.FETCHED:
+            self.written.set()
 
 
 def opening(claim: str) -> Frame:
@@ -77,3 +91,19 @@ def test_a_channel_closed_while_it_is_dialed_calls_the_dial_off() -> None:
         return counts
 
     assert asyncio.run(scenario()) == (2, 1, 1)
+
+
+def test_a_document_is_of_the_lowest_class() -> None:
+    async def scenario() -> list[Frame]:
+        device = Device("d", "boot", Library(), structlog.get_logger())
+        wired = WiredLink()
+        lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        link = device.add_link(wired, lost)  # type: ignore[arg-type]  # all of a connection that a link uses
+        asked = b'{"device":"d","method":"GET","path":"/devtools/inspector.js"}'
+        link._on_frames(link, [Frame(Kind.FETCH, source=CLIENT_EDGE, channel=CHANNEL, payload=asked)])
+        await wired.written.wait()
+        return [frame for frame in wired.sent if frame.kind == Kind.FETCHED]
+
+    pieces = asyncio.run(scenario())
+    assert len(pieces) == 3
+    assert {piece.priority for piece in pieces} == {Priority.LOW}
