@@ -1,0 +1,93 @@
+"""The writing half of a link: one message a tick, turns between channels while the peer is slow, and all at the end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from browsergo.chassis.link_writer import LinkWriter
+from browsergo.core.channel.frames import BATCH_BYTES, CHUNK_BYTES, Frame, Kind, decode_link_message
+from browsergo.core.channel.queue import Queued
+
+CHUNK = bytes(CHUNK_BYTES)
+BIG, SMALL = b"b" * 16, b"s" * 16
+BIG_CHUNKS = 512  # 64 MiB
+
+
+class SlowPeer:
+    """A connection whose buffer is full after `room` messages."""
+
+    def __init__(self, room: int) -> None:
+        self.messages: list[list[Frame]] = []
+        self.room = room
+        self.writer: LinkWriter
+
+    def send_binary(self, message: bytes) -> None:
+        """Keep it."""
+        self.messages.append(decode_link_message(message))
+        self.room -= 1
+        if self.room == 0:
+            self.writer.writable(False)
+
+    def takes(self, messages: int) -> None:
+        """The peer has read: so many more find room."""
+        self.room = messages
+        self.writer.writable(True)
+
+
+def run(room: int, scenario: Callable[[SlowPeer, LinkWriter, list[Queued]], Awaitable[None]]) -> None:
+    async def main() -> None:
+        peer, written = SlowPeer(room), list[Queued]()
+        peer.writer = LinkWriter(peer, written.extend)  # type: ignore[arg-type]  # all of a connection that it uses
+        await scenario(peer, peer.writer, written)
+
+    asyncio.run(main())
+
+
+def big(seq: int) -> Frame:
+    return Frame(Kind.MSG, channel=BIG, seq=seq, payload=CHUNK)
+
+
+def test_frames_of_one_tick_leave_as_one_message_with_the_times_they_came() -> None:
+    async def scenario(peer: SlowPeer, writer: LinkWriter, written: list[Queued]) -> None:
+        frames = [Frame(Kind.MSG, channel=bytes([number]) * 16) for number in range(5)]
+        for number, frame in enumerate(frames):
+            writer.push(frame, number)
+        await asyncio.sleep(0)
+        assert peer.messages == [frames]
+        assert written == [Queued(frame, number) for number, frame in enumerate(frames)]
+
+    run(9, scenario)
+
+
+def test_a_small_frame_leaves_with_the_next_message_whatever_another_channel_has_queued() -> None:
+    async def scenario(peer: SlowPeer, writer: LinkWriter, written: list[Queued]) -> None:
+        for seq in range(BIG_CHUNKS):
+            writer.push(big(seq))
+        await asyncio.sleep(0)
+        assert len(peer.messages) == 1
+        small = Frame(Kind.MSG, channel=SMALL, payload=b"{}")
+        writer.push(small)
+        await asyncio.sleep(0)
+        assert len(peer.messages) == 1  # the peer has not read yet
+        peer.takes(1)
+        assert small in peer.messages[1]
+        assert sum(frame.size for frame in peer.messages[1]) <= BATCH_BYTES
+        peer.takes(BIG_CHUNKS)
+        assert [queued.frame.seq for queued in written if queued.frame.channel == BIG] == [*range(BIG_CHUNKS)]
+
+    run(1, scenario)
+
+
+def test_all_that_is_queued_is_written_before_the_end_however_slow_the_peer_is() -> None:
+    async def scenario(peer: SlowPeer, writer: LinkWriter, written: list[Queued]) -> None:
+        for seq in range(20):
+            writer.push(big(seq))
+        writer.push(Frame(Kind.CLOSED, channel=SMALL))
+        writer.push(Frame(Kind.CLOSED, channel=BIG))
+        writer.writable(False)
+        peer.room = -1
+        writer.flush_all()
+        assert len(written) == 22
+        of_big = [queued.frame for queued in written if queued.frame.channel == BIG]
+        assert (of_big[-1].kind, [frame.seq for frame in of_big[:-1]]) == (Kind.CLOSED, [*range(20)])
+
+    run(1, scenario)
