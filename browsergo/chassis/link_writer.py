@@ -1,7 +1,8 @@
 """The writing half of a link connection, at either end: frames of one tick leave as one message.
 
-A message is one batch of at most 1 MiB (or one larger frame). While the peer takes nothing, frames wait, and leave in
-the order of queue.py; the channels' windows bound how many.
+A message is one batch of at most 1 MiB (or one larger frame), and a tick writes one: what comes meanwhile takes its turn
+among what is still queued, and the connection, whose own buffer is first in, first out, can say that it is full. While
+the peer takes nothing, frames wait; the channels' windows bound how many.
 """
 
 import asyncio
@@ -31,24 +32,31 @@ class LinkWriter:
     def push(self, frame: Frame, now_ns: int = 0) -> None:
         """Queue a frame that came at `now_ns` (Unix ns, for the span of its waiting)."""
         self._queue.push(frame, now_ns)
-        if not self._flush_due and self._writable:
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
+        self._flush_soon()
 
     def writable(self, writable: bool) -> None:
         """The peer takes messages slower than they come, or again."""
         self._writable = writable
-        if writable:
-            self._flush()
+        self._flush_soon()
 
     def flush_all(self) -> None:
         """Hand all that is queued to the connection, however slow the peer is: it is about to be closed."""
-        self.writable(True)
+        while self._queue:
+            self._write_batch()
+
+    def _flush_soon(self) -> None:
+        if self._queue and self._writable and not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flush_due = False
-        while self._queue and self._writable:
-            batch = self._queue.take_batch()
-            self._connection.send_binary(encode_link_message([queued.frame for queued in batch]))
-            if self._on_written is not None:
-                self._on_written(batch)
+        if self._queue and self._writable:
+            self._write_batch()
+            self._flush_soon()  # after the connection has written this one
+
+    def _write_batch(self) -> None:
+        batch = self._queue.take_batch()
+        self._connection.send_binary(encode_link_message([queued.frame for queued in batch]))
+        if self._on_written is not None:
+            self._on_written(batch)

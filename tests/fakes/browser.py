@@ -6,6 +6,7 @@ Fake.count {key}            event Fake.counted {key}, answer {key}
 Fake.stamp {key}            the same, both {stamp}: the product, a slash, the key
 Fake.never {key}            executed, never answered
 Fake.flood {count, bytes}   so many events Fake.flooded {n, filler}, as fast as they are taken, then the answer
+Fake.large {bytes}          answer {filler} of so many bytes, as one WebSocket frame; others go on meanwhile
 Target.attachToTarget {}    event Target.attachedToTarget with a new session, answer {sessionId}
 Browser.getVersion {}       answer {product}
 """
@@ -13,6 +14,7 @@ Browser.getVersion {}       answer {product}
 import asyncio
 import itertools
 import json
+import struct
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -29,6 +31,7 @@ Message = dict[str, Any]
 BROWSER_PATH = "/devtools/browser/fake"
 PAGE_PATH = "/devtools/page/FAKEPAGE"
 UNKNOWN_METHOD = -32601
+PIECE_BYTES = 64 << 10
 
 
 class FakeBrowser:
@@ -121,6 +124,9 @@ class FakeBrowser:
         method = command["method"]
         if method == "Fake.never":
             return
+        if method == "Fake.large":
+            await _say_slowly(connection, command["id"], params["bytes"])
+            return
         if method == "Fake.flood":
             await self._flood(connection, params["count"], params["bytes"])
         answer: Message = {"id": command["id"]}
@@ -161,3 +167,15 @@ class FakeBrowser:
 
 async def _say(connection: ServerConnection, message: Message) -> None:
     await connection.send(json.dumps(message, separators=(",", ":")))  # Chrome writes no blanks
+
+
+async def _say_slowly(connection: ServerConnection, command_id: int, size_bytes: int) -> None:
+    """One WebSocket frame in pieces: the library would make it, copy by copy, while nobody else is served."""
+    head, tail = b'{"id":%d,"result":{"filler":"' % command_id, b'"}}'
+    length = len(head) + size_bytes + len(tail)
+    connection.transport.write(struct.pack("!BBQ", 0x81, 127, length) + head)
+    for begin in range(0, size_bytes, PIECE_BYTES):
+        connection.transport.write(b"x" * min(PIECE_BYTES, size_bytes - begin))
+        await connection.drain()
+        await asyncio.sleep(0)
+    connection.transport.write(tail)

@@ -178,9 +178,10 @@ class Play(World):
                 self.connect(place)
 
     def fade(self) -> None:
-        """What is dead is forgotten, zombies die."""
+        """What is dead is forgotten, zombies die; not before they have told that their link is lost: trunks do not."""
         for pipe in self.pipes:
-            if pipe.state == "zombie" and (self.quiet or self.chance.random() < 0.5):
+            telling = pipe.link.noticed and pipe.up
+            if pipe.state == "zombie" and not telling and (self.quiet or self.chance.random() < 0.5):
                 self._dead(pipe)
         self.pipes = [pipe for pipe in self.pipes if pipe.state != "dead"]
         self.links = [link for link in self.links if link.alive or link in link.agent.links or not link.noticed]
