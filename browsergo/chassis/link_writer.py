@@ -1,8 +1,8 @@
 """The writing half of a link connection, at either end: frames of one tick leave as one message.
 
-A message is one batch of at most 1 MiB (or one larger frame), and a tick writes one: what comes meanwhile takes its turn
-among what is still queued, and the connection, whose own buffer is first in, first out, can say that it is full. While
-the peer takes nothing, frames wait; the channels' windows bound how many.
+A message is one batch of at most 1 MiB (or one larger frame), and a tick writes one: what comes meanwhile takes its
+turn among what is still queued, and the connection, whose own buffer is first in, first out, can say that it is full.
+While the peer takes nothing, frames wait; the channels' windows bound how many.
 """
 
 import asyncio

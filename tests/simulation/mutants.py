@@ -45,6 +45,8 @@ class ExecutesAfterGaps(DeviceEnd):
 
 class TrimsOnSend(DeviceEnd):
     def _flush(self, entry: DeviceChannel, effects: list[DeviceEffect]) -> None:
+        if entry.sent is not None:  # what a RESUME asks for and is trimmed cannot be sent again
+            entry.sent = max(entry.sent, entry.next_seq - 1 - len(entry.out))
         super()._flush(entry, effects)
         while entry.sent is not None and entry.out and entry.out[0].seq <= entry.sent:
             entry.out_bytes -= len(entry.out.popleft().payload)

@@ -24,7 +24,7 @@ _LINK_PREFIX = struct.Struct("!I")
 _VERSION_BYTE = bytes([LAYOUT_VERSION])
 
 CHUNK_BYTES = 128 << 10
-BATCH_BYTES = 1 << 18
+BATCH_BYTES = 1 << 20
 MAX_LINK_MESSAGE_BYTES = 4 << 20
 MAX_MESSAGE_BYTES = 256 << 20  # an assembled payload; clients cap at the same size (compat.md)
 

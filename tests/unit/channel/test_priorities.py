@@ -77,7 +77,7 @@ def test_every_chunk_carries_the_class_and_a_replay_as_well() -> None:
     assert {each.priority for each in pieces + again} == {Priority.LOW}
 
     client = open_client()
-    pieces = sent(client.command(command(1, "Page.stopLoading", pad="x" * 3 * CHUNK_BYTES)), Kind.CMD)
+    pieces = sent(client.command(command(1, "Page.stopLoading", params={"pad": "x" * 3 * CHUNK_BYTES})), Kind.CMD)
     again = sent(client.hello(Binding(1, 2), client.named()), Kind.CMD)
     assert len(again) == len(pieces) > 3
     assert {each.priority for each in pieces + again} == {Priority.CRITICAL}

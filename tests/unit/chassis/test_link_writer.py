@@ -10,6 +10,7 @@ from browsergo.core.channel.queue import Queued
 CHUNK = bytes(CHUNK_BYTES)
 BIG, SMALL = b"b" * 16, b"s" * 16
 BIG_CHUNKS = 512  # 64 MiB
+TICKS_A_MESSAGE = 3  # flushed, written, and one to see that nothing follows
 
 
 class SlowPeer:
@@ -34,7 +35,7 @@ class SlowPeer:
         """The peer has read, and reads so many more."""
         self.room = messages
         self.writer.writable(True)
-        while self.room > 0 and self.writer._queue:
+        for _ in range(TICKS_A_MESSAGE * messages):
             await asyncio.sleep(0)
 
 
