@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+from browsergo.core.channel.pieces import Payload
 from browsergo.core.errors import BadMessage, BrowserGoError, DeviceGone, TokenExpired
 from edge.clients import Clients
 from edge.upgrade import Upgrade
@@ -19,7 +20,7 @@ class CdpSocket:
         self._channel: bytes | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self._accepted = False
-        self._early: list[bytes] = []  # what came between the channel's birth and the 101
+        self._early: list[Payload] = []  # what came between the channel's birth and the 101
         self._ended = False
         self._reason: BrowserGoError | None = None
 
@@ -82,7 +83,7 @@ class CdpSocket:
 
     # --- to the client ------------------------------------------------------------------------------
 
-    def deliver(self, payload: bytes) -> None:
+    def deliver(self, payload: Payload) -> None:
         """Write one CDP message."""
         if self._accepted:
             self._connection.send_text(payload)

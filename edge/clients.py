@@ -26,6 +26,7 @@ from browsergo.core.channel.client_state import (
     Upgraded,
 )
 from browsergo.core.channel.frames import Assembler, Frame, Kind
+from browsergo.core.channel.pieces import Payload
 from browsergo.core.ids import CHANNEL_ID_BYTES
 from browsergo.core.tracing import Traceparent
 from edge.bridge import Bridge
@@ -39,7 +40,7 @@ MAX_FETCHES = 256
 class ClientSocket(Protocol):
     """A client's connection, as its channel sees it."""
 
-    def deliver(self, payload: bytes) -> None:
+    def deliver(self, payload: Payload) -> None:
         """Write one CDP message."""
 
     def hold(self, held: bool) -> None:
@@ -157,7 +158,7 @@ class Clients:
             return
         body = fetch.assembler.whole(frame)
         if body is not None:
-            fetch.answer.set_result((frame.seq, body))
+            fetch.answer.set_result((frame.seq, bytes(body)))
 
     # --- frames --------------------------------------------------------------------------------------
 

@@ -15,10 +15,10 @@ from browsergo.agent.chrome import Chrome, find_chrome, is_program
 from browsergo.agent.config import AgentConfig
 from browsergo.agent.device import Device
 from browsergo.agent.session import EdgeSession
+from browsergo.agent.websocket import HandshakeRefused
 from browsergo.chassis.config import load_or_exit, refuse
 from browsergo.chassis.logs import configure_logs
 from browsergo.chassis.process import Stop, run
-from browsergo.chassis.websocket import HandshakeRefused
 from browsergo.core import semconv
 from browsergo.core.backoff import Backoff
 from browsergo.core.device_messages import Capabilities, Registration

@@ -10,7 +10,7 @@ import json
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from browsergo.chassis.websocket import ClientConnection, HandshakeRefused, dial
+from browsergo.agent.websocket import ClientConnection, HandshakeRefused, dial
 from browsergo.core import frontend
 from browsergo.core.channel.frames import MAX_MESSAGE_BYTES
 from browsergo.core.discovery import read_fetch
@@ -122,6 +122,7 @@ class Browser:
                 headers={"Host": "localhost"},
                 max_size_bytes=MAX_MESSAGE_BYTES,
                 timeout_s=DIAL_TIMEOUT_S,
+                in_pieces=True,
             )
         except HandshakeRefused as refusal:
             if endpoint.startswith(PAGE_ENDPOINT):

@@ -13,7 +13,7 @@ import structlog
 from browsergo.agent.browser import Browser
 from browsergo.agent.links import Link
 from browsergo.agent.spans import SpanRecorder
-from browsergo.chassis.websocket import ClientConnection
+from browsergo.agent.websocket import ClientConnection
 from browsergo.core import errors
 from browsergo.core.channel.device_end import (
     DeviceEffect,
@@ -25,6 +25,7 @@ from browsergo.core.channel.device_end import (
     Transmit,
 )
 from browsergo.core.channel.frames import Frame, Kind, Priority, chunked
+from browsergo.core.channel.pieces import Payload
 
 TICK_S = 0.5
 LEAVE_WITHIN_S = 0.8  # with the browser's own 4 s it stays below the 5 s that `browsergo up` gives a process
@@ -41,7 +42,7 @@ class ChromeSocket:
         self._channel = channel
         self.connection = connection
 
-    def on_message(self, payload: bytes, is_text: bool) -> None:
+    def on_message(self, payload: Payload, is_text: bool) -> None:
         """Chrome speaks only text."""
         self._device.from_chrome(self._channel, payload)
 
@@ -116,7 +117,7 @@ class Device:
 
     # --- Chrome ----------------------------------------------------------------------------------
 
-    def from_chrome(self, channel: bytes, payload: bytes) -> None:
+    def from_chrome(self, channel: bytes, payload: Payload) -> None:
         """A message on a channel's Chrome socket."""
         self._apply(self._end.message(channel, payload, time.monotonic(), time.time_ns()))
 
@@ -214,7 +215,7 @@ class Device:
     def _fetched(self, link: Link, asked: Frame, status: int, body: bytes) -> None:
         """FETCHED: seq is the HTTP status, the channel field the request's id. Channels go before it."""
         answer = Frame(Kind.FETCHED, edge=asked.source, channel=asked.channel, seq=status, payload=body)
-        for piece in chunked(answer._replace(at=asked.at, priority=Priority.LOW)):
+        for piece in chunked(answer._replace(at=asked.at, priority=Priority.LOW), answer.payload):
             link.push(piece)
 
     # --- life ------------------------------------------------------------------------------------

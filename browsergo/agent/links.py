@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from browsergo.agent.websocket import ClientConnection
 from browsergo.chassis.link_writer import DEAD_AFTER_S, PING_IDLE_S, LinkWriter
-from browsergo.chassis.websocket import ClientConnection
 from browsergo.core.channel import frames
 from browsergo.core.channel.frames import Frame
 from browsergo.core.errors import BrowserGoError

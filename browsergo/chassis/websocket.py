@@ -1,6 +1,6 @@
 """WebSocket connections on websockets' Sans-I/O layer, under our own asyncio protocol.
 
-Shared by edge (server side) and agent (client side); services never import it. Messages are handed
+Shared by edge (server side) and agent (client side, agent/websocket.py); services never import it. Messages are handed
 over in the tick they arrive in and writes of one tick leave in one call (design/performance.md,
 "Rules of the hot path"). Unlike the library's own asyncio layer this one has no queue of its own:
 back-pressure is `pause_reading` inward and `on_writable` outward.
@@ -9,23 +9,24 @@ back-pressure is `pause_reading` inward and `on_writable` outward.
 import asyncio
 import logging
 import socket
-import ssl
+import struct
 from typing import Protocol, cast
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
-from websockets.uri import WebSocketURI
 
-from browsergo.core.errors import CLOSE_REASON_MAX_BYTES, BrowserGoError, ServiceUnavailable, cut_utf8
+from browsergo.core.channel.pieces import Payload, Pieces
+from browsergo.core.errors import CLOSE_REASON_MAX_BYTES, cut_utf8
 
 CLOSE_TIMEOUT_S = 5.0
 WRITE_HIGH_BYTES = 1 << 20
 ABNORMAL = 1006
+# The header of an unmasked text frame of more than 64 KiB (RFC 6455, 5.2).
+_LARGE_TEXT = struct.Struct("!BBQ")
+_FINAL_TEXT, _LENGTH_FOLLOWS = 0x81, 127
 # Seconds of silence before the first probe, seconds between probes, probes without an answer.
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 
@@ -46,18 +47,6 @@ class Listener(Protocol):
 
     def on_closed(self, code: int, reason: str) -> None:
         """The connection is over; called once. 1006: without a close frame."""
-
-
-class HandshakeRefused(BrowserGoError):
-    """The server answered the upgrade with an HTTP status; `message` starts with it, `body` is its text."""
-
-    code = "HANDSHAKE_REFUSED"
-    category = "network"
-
-    def __init__(self, status: int, body: str) -> None:
-        super().__init__(f"HTTP {status}: {body.strip()[:200]}")
-        self.status = status
-        self.body = body
 
 
 class WebSocketConnection(asyncio.Protocol):
@@ -85,10 +74,13 @@ class WebSocketConnection(asyncio.Protocol):
         """Whether messages can still be sent."""
         return self._sansio.state is State.OPEN
 
-    def send_text(self, payload: bytes) -> None:
+    def send_text(self, payload: Payload) -> None:
         """Queue one text message (UTF-8 bytes); leaves with everything else of this tick."""
         if self._sansio.state is State.OPEN:
-            self._sansio.send_text(payload)
+            if isinstance(payload, Pieces):
+                self._send_in_pieces(payload)
+            else:
+                self._sansio.send_text(payload)
             self._flush_soon()
 
     def send_binary(self, payload: bytes) -> None:
@@ -96,6 +88,13 @@ class WebSocketConnection(asyncio.Protocol):
         if self._sansio.state is State.OPEN:
             self._sansio.send_binary(payload)
             self._flush_soon()
+
+    def _send_in_pieces(self, payload: Pieces) -> None:
+        """One frame as the library would write it, but without a copy of it. A client's would have to be masked."""
+        if isinstance(self._sansio, ServerProtocol) and not self._sansio.extensions:
+            self._sansio.writes += [_LARGE_TEXT.pack(_FINAL_TEXT, _LENGTH_FOLLOWS, len(payload)), *payload.parts]
+        else:
+            self._sansio.send_text(bytes(payload))
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Start the closing handshake; the connection is cut if the peer does not answer in 5 s."""
@@ -203,11 +202,11 @@ class WebSocketConnection(asyncio.Protocol):
         opcode = frame.opcode
         if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
             if frame.fin:
-                self._give(bytes(frame.data), opcode is Opcode.TEXT)
+                self._give(_whole(frame), opcode is Opcode.TEXT)
             else:
-                self._fragments, self._fragments_text = bytearray(frame.data), opcode is Opcode.TEXT
+                self._fragments, self._fragments_text = bytearray(bytes(frame.data)), opcode is Opcode.TEXT
         elif opcode is Opcode.CONT and self._fragments is not None:
-            self._fragments += frame.data
+            self._fragments += bytes(frame.data)
             if frame.fin:
                 whole, self._fragments = bytes(self._fragments), None
                 self._give(whole, self._fragments_text)
@@ -272,120 +271,6 @@ class WebSocketConnection(asyncio.Protocol):
         self._close_timer = self._loop.call_later(CLOSE_TIMEOUT_S, self.abort)
 
 
-class ClientConnection(WebSocketConnection):
-    """The dialing side."""
-
-    def __init__(self, sansio: ClientProtocol, headers: dict[str, str]) -> None:
-        super().__init__(sansio)
-        self._client = sansio
-        self._headers = headers
-        self._opened: asyncio.Future[None] = self._loop.create_future()
-        self._early: list[tuple[bytes, bool]] = []
-
-    @property
-    def subprotocol(self) -> str | None:
-        """What the server chose."""
-        return self._sansio.subprotocol
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        request = self._client.connect()
-        for name, value in self._headers.items():
-            if name in request.headers:
-                del request.headers[name]
-            request.headers[name] = value
-        self._client.send_request(request)
-        self._flush()
-
-    def _on_handshake(self, event: Request | Response) -> None:
-        if self._client.handshake_exc is None:
-            if not self._opened.done():
-                self._opened.set_result(None)
-            self.pause_reading()  # until somebody listens
-        else:
-            self._fail_opening(self._client.handshake_exc)
-
-    def _fail_opening(self, error: Exception) -> None:
-        if self._opened.done():
-            return
-        if isinstance(error, InvalidStatus):
-            body = bytes(error.response.body or b"").decode("utf-8", "replace")
-            self._opened.set_exception(HandshakeRefused(error.response.status_code, body))
-        else:
-            self._opened.set_exception(ServiceUnavailable(f"no WebSocket there ({type(error).__name__})"))
-
-    def _on_lost(self, error: Exception | None) -> None:
-        self._fail_opening(error or ConnectionResetError())
-
-    async def opened(self) -> None:
-        """Wait for the handshake. Raises HandshakeRefused or ServiceUnavailable."""
-        await self._opened
-
-    def listen(self, listener: Listener) -> None:
-        """From here on messages go to `listener`."""
-        early, self._early = self._early, []
-        for payload, is_text in early:
-            listener.on_message(payload, is_text)
-        if self._ended:
-            listener.on_closed(*self._outcome())
-            return
-        self._listener = listener
-        self.resume_reading()
-
-    def _give(self, payload: bytes, is_text: bool) -> None:
-        if self._listener is None and not self._ended:
-            self._early.append((payload, is_text))  # came in the segment of the handshake
-        else:
-            super()._give(payload, is_text)
-
-
-async def dial(
-    host: str,
-    port: int,
-    path: str,
-    *,
-    tls: ssl.SSLContext | None = None,
-    headers: dict[str, str] | None = None,
-    subprotocols: list[str] | None = None,
-    max_size_bytes: int,
-    timeout_s: float,
-) -> ClientConnection:
-    """Open a connection to `host:port`; `headers` replace those the library would send (`Host`, say).
-
-    No extension is offered: compression belongs inside our own frames. Raises HandshakeRefused,
-    ServiceUnavailable (no such host, refused, no answer in `timeout_s`).
-    """
-    uri = WebSocketURI(tls is not None, host, port, *_split(path))
-    names = [Subprotocol(name) for name in subprotocols] if subprotocols else None
-    sansio = ClientProtocol(uri, subprotocols=names, max_size=max_size_bytes, logger=QUIET_LOGGER)
-    loop = asyncio.get_running_loop()
-    connection: ClientConnection | None = None
-    try:
-        async with asyncio.timeout(timeout_s):
-            _, connection = await loop.create_connection(
-                lambda: ClientConnection(sansio, headers or {}),
-                host,
-                port,
-                ssl=tls,
-                server_hostname=host if tls is not None else None,
-            )
-            await connection.opened()
-            return connection
-    except TimeoutError:
-        _discard(connection)
-        raise ServiceUnavailable(f"no answer within {timeout_s:g} s") from None
-    except OSError as error:
-        raise ServiceUnavailable(f"cannot connect: {error.strerror or error}") from None
-    except BaseException:
-        _discard(connection)
-        raise
-
-
-def _discard(connection: ClientConnection | None) -> None:
-    if connection is not None:
-        connection.abort()
-
-
-def _split(path: str) -> tuple[str, str]:
-    before, _, after = path.partition("?")
-    return before, after
+def _whole(frame: Frame) -> bytes:
+    """The message of an unfragmented frame. `in_pieces` a large one stays as its reader made it, see `dial`."""
+    return cast("bytes", frame.data) if isinstance(cast("object", frame.data), Pieces) else bytes(frame.data)

@@ -9,7 +9,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
-from browsergo.chassis.websocket import ClientConnection, dial
+from browsergo.agent.websocket import ClientConnection, dial
 
 TIMEOUT_S = 10.0
 LIMIT_BYTES = 1 << 20  # of messages that our client takes here

@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any, NamedTuple
 
-from browsergo.chassis.websocket import ClientConnection, dial
+from browsergo.agent.websocket import ClientConnection, dial
 
 TIMEOUT_S = 10.0
 

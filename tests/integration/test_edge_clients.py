@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from browsergo.chassis.websocket import HandshakeRefused
+from browsergo.agent.websocket import HandshakeRefused
 from browsergo.core.channel import payloads
 from browsergo.core.channel.client_end import DEVICE_NOT_HERE
 from browsergo.core.channel.frames import Frame, Kind

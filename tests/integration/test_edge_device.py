@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from browsergo.chassis.websocket import HandshakeRefused
+from browsergo.agent.websocket import HandshakeRefused
 from browsergo.core import device_messages as messages
 from edge import device_socket
 from tests.fakes.device_client import DeviceClient, lease, registration, told, until_released

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from browsergo.chassis.websocket import HandshakeRefused
+from browsergo.agent.websocket import HandshakeRefused
 from browsergo.core import tokens
 from browsergo.core.errors import ServiceUnavailable
 from edge import clients

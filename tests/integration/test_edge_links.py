@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from browsergo.chassis.websocket import HandshakeRefused
+from browsergo.agent.websocket import HandshakeRefused
 from browsergo.core.channel.frames import CHUNK_BYTES, EVERY_EDGE, MAX_LINK_MESSAGE_BYTES, Frame, Kind
 from browsergo.core.ids import Binding
 from edge import link_socket

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from browsergo.chassis.websocket import HandshakeRefused
+from browsergo.agent.websocket import HandshakeRefused
 from browsergo.core import device_messages as messages
 from browsergo.core.device_messages import Registration
 from browsergo.v2 import registry_pb2, types_pb2

@@ -15,6 +15,7 @@ from browsergo.core.channel.client_state import Channel, Effect, Path, Seek
 from browsergo.core.channel.device_end import DeviceEffect, DeviceEnd
 from browsergo.core.channel.device_state import DeviceChannel
 from browsergo.core.channel.frames import EVERY_EDGE, NO_EDGE, Frame
+from browsergo.core.channel.pieces import Payload
 from browsergo.core.ids import Binding
 from tests.simulation.cast import Mode
 
@@ -118,7 +119,7 @@ class WaitsForRoom(DeviceEnd):
 
 
 class SlowAtOnce(DeviceEnd):
-    def message(self, channel: bytes, payload: bytes, now: float, wall_ns: int) -> list[DeviceEffect]:
+    def message(self, channel: bytes, payload: Payload, now: float, wall_ns: int) -> list[DeviceEffect]:
         effects = super().message(channel, payload, now, wall_ns)
         entry = self._channels.get(channel)
         return [*effects, *self._free(entry, errors.SlowConsumer())] if entry and entry.paused else effects

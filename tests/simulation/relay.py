@@ -287,7 +287,7 @@ class World:
         elif isinstance(effect, client_state.Refused):
             self.refused(client)
         elif isinstance(effect, client_state.Deliver):
-            self.deliver(client, _parsed(effect.payload))
+            self.deliver(client, _parsed(bytes(effect.payload)))
         elif isinstance(effect, client_state.Hold):
             client.held = effect.held
         elif isinstance(effect, client_state.Ended):

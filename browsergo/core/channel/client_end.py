@@ -10,7 +10,15 @@ One ClientEnds serves one process. Times: `now` monotonic seconds, `wall_ns` Uni
 from collections.abc import Callable, Iterator
 
 from browsergo.core import cdp, errors
-from browsergo.core.channel import client_endings, client_flow, client_frames, client_orphans, payloads, priorities
+from browsergo.core.channel import (
+    client_endings,
+    client_flow,
+    client_frames,
+    client_orphans,
+    payloads,
+    pieces,
+    priorities,
+)
 from browsergo.core.channel.client_state import (
     Channel,
     ClientLimits,
@@ -27,6 +35,7 @@ from browsergo.core.channel.client_state import (
     Upgraded,
 )
 from browsergo.core.channel.frames import NO_EDGE, Frame, Kind, chunked
+from browsergo.core.channel.pieces import Payload
 from browsergo.core.ids import UNBOUND, Binding
 from browsergo.core.tracing import Traceparent
 
@@ -159,7 +168,7 @@ class ClientEnds:
         if entry.path is not None:
             entry.written = max(entry.written, sent.seq)
             frame = client_frames.command(entry, entry.path, sent, self._edge, stamp)
-            effects.extend(Send(entry.path, piece) for piece in chunked(frame))
+            effects.extend(Send(entry.path, piece) for piece in chunked(frame, frame.payload))
 
     def _closed_by_client(self, entry: Channel, command: cdp.Command) -> list[Effect]:
         """Browser.close ends only the caller's channel; it is the one command the relay answers itself."""
@@ -221,7 +230,7 @@ class ClientEnds:
             return []
         entry.received = frame.seq
         effects: list[Effect] = []
-        head = cdp.read_head(payload)
+        head = pieces.read_head(payload)
         if head.id is not None:
             self._answer(entry, head.id, payload, effects, wall_ns)
         elif head.is_event:
@@ -238,7 +247,7 @@ class ClientEnds:
             return []
         return self._fail(entry, errors.BadFrame(f"message {seq} after {entry.received}: a gap"))
 
-    def _answer(self, entry: Channel, command_id: int, payload: bytes, effects: list[Effect], wall_ns: int) -> None:
+    def _answer(self, entry: Channel, command_id: int, payload: Payload, effects: list[Effect], wall_ns: int) -> None:
         pending = entry.pending.pop(command_id, None)
         if pending is None:  # Playwright asserts on an answer it did not ask for
             self.late_answers += 1
@@ -250,13 +259,14 @@ class ClientEnds:
         client_flow.pass_on(entry, payload, self._limits, self._edge, effects)
         client_flow.regulate(entry, self._limits, effects)
 
-    def _event(self, entry: Channel, payload: bytes, effects: list[Effect], now: float) -> None:
-        change = cdp.session_change(payload)
+    def _event(self, entry: Channel, payload: Payload, effects: list[Effect], now: float) -> None:
+        words = pieces.ends(payload)
+        change = cdp.session_change(words)
         if change is not None and not change.attached:
             client_orphans.session_gone(entry, change.session_id, now + self._limits.orphan_patience_s)
         elif change is not None and len(entry.sessions) < self._limits.remembered_sessions:
             entry.sessions[change.session_id] = change.parent
-        elif cdp.is_inspector_detached(payload):
+        elif cdp.is_inspector_detached(words):
             entry.page_gone = True
         client_flow.pass_on(entry, payload, self._limits, self._edge, effects)
 

@@ -5,6 +5,7 @@
 
 from browsergo.core.channel import client_frames
 from browsergo.core.channel.client_state import Channel, ClientLimits, Deliver, Effect, Hold, Sent
+from browsergo.core.channel.pieces import Payload
 
 
 def keep(entry: Channel, sent: Sent) -> None:
@@ -32,7 +33,7 @@ def regulate(entry: Channel, limits: ClientLimits, effects: list[Effect]) -> Non
         effects.append(Hold(entry.id, full))
 
 
-def pass_on(entry: Channel, payload: bytes, limits: ClientLimits, source: int, effects: list[Effect]) -> None:
+def pass_on(entry: Channel, payload: Payload, limits: ClientLimits, source: int, effects: list[Effect]) -> None:
     """The message is for the client: now, or in its turn once the client takes messages again."""
     if entry.writable and not entry.waiting:
         take(entry, entry.received, payload, limits, source, effects)
@@ -48,7 +49,7 @@ def drain(entry: Channel, limits: ClientLimits, source: int, effects: list[Effec
 
 
 def take(
-    entry: Channel, seq: int, payload: bytes | None, limits: ClientLimits, source: int, effects: list[Effect]
+    entry: Channel, seq: int, payload: Payload | None, limits: ClientLimits, source: int, effects: list[Effect]
 ) -> None:
     """The client takes message `seq` (None: it is not for the client); grants credit in steps."""
     if payload is not None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from browsergo.core import errors
 from browsergo.core.channel.frames import Assembler, Frame
+from browsergo.core.channel.pieces import Payload
 from browsergo.core.ids import UNBOUND, Binding
 from browsergo.core.tracing import SpanRecord, Traceparent
 
@@ -71,7 +72,7 @@ class Deliver(NamedTuple):
     """Write this CDP message to the client."""
 
     channel: bytes
-    payload: bytes
+    payload: Payload
 
 
 class Ended(NamedTuple):
@@ -155,7 +156,7 @@ class Channel:
     ungranted_bytes: int = 0
     writable: bool = True
     held: bool = False
-    waiting: deque[tuple[int, bytes]] = field(default_factory=deque)
+    waiting: deque[tuple[int, Payload]] = field(default_factory=deque)
     page_gone: bool = False  # Chrome has said Inspector.detached already
     sessions: dict[str, str | None] = field(default_factory=dict)
     assembler: Assembler = field(default_factory=Assembler)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from browsergo.core import cdp, errors
-from browsergo.core.channel import payloads, priorities
+from browsergo.core.channel import payloads, pieces, priorities
 from browsergo.core.channel.device_state import (
     DeviceChannel,
     DeviceEffect,
@@ -25,6 +25,7 @@ from browsergo.core.channel.device_state import (
     Transmit,
 )
 from browsergo.core.channel.frames import EVERY_EDGE, NO_EDGE, Frame, Kind, Priority, chunked
+from browsergo.core.channel.pieces import Payload
 from browsergo.core.ids import Binding
 from browsergo.core.tracing import NO_TRACE
 
@@ -153,12 +154,12 @@ class DeviceEnd:
             self.duplicates += frame.seq <= entry.last
             return []
         try:
-            payload = entry.assembler.whole(frame)
+            whole = entry.assembler.whole(frame)
         except errors.BrowserGoError as error:  # replayed, it would be as bad: the channel ends, not the link
             return self._free(entry, error)
-        if payload is None:
+        if whole is None:
             return []
-        entry.last = frame.seq
+        entry.last, payload = frame.seq, bytes(whole)
         with suppress(cdp.UnacceptableCommand):  # the browser will say so itself; only the answer's trace is lost
             entry.running[cdp.read_command(payload).id] = Running(frame.trace, frame.priority)
         effects: list[DeviceEffect] = []
@@ -265,12 +266,12 @@ class DeviceEnd:
 
     # --- messages from Chrome -----------------------------------------------------------------------------------
 
-    def message(self, channel: bytes, payload: bytes, now: float, wall_ns: int) -> list[DeviceEffect]:
+    def message(self, channel: bytes, payload: Payload, now: float, wall_ns: int) -> list[DeviceEffect]:
         """Chrome said something on the channel's socket. An answer has its command's trace and class."""
         entry = self._channels.get(channel)
         if entry is None:
             return []
-        head = cdp.read_head(payload)
+        head = pieces.read_head(payload)
         trace, priority = NO_TRACE, priorities.of_event(head.method)
         if head.id is not None:
             trace, priority = entry.running.pop(head.id, Running(trace, priority))
@@ -337,7 +338,7 @@ class DeviceEnd:
         effects: list[DeviceEffect],
         *,
         seq: int = 0,
-        payload: bytes = b"",
+        payload: Payload = b"",
         message: Message | None = None,
     ) -> None:
         if entry.link is None:
@@ -345,8 +346,8 @@ class DeviceEnd:
         trace, stamp, priority = NO_TRACE, 0, _PRIORITIES.get(kind, Priority.NORMAL)
         if message is not None:
             trace, stamp, payload, priority = message.trace, message.stamp, message.payload, message.priority
-        frame = Frame(kind, 0, entry.edge, NO_EDGE, 0, entry.id, entry.at, seq, trace, stamp, payload, priority)
-        effects.extend(Transmit(entry.link, piece) for piece in chunked(frame))
+        frame = Frame(kind, 0, entry.edge, NO_EDGE, 0, entry.id, entry.at, seq, trace, stamp, priority=priority)
+        effects.extend(Transmit(entry.link, piece) for piece in chunked(frame, payload))
 
     # --- ends ---------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from browsergo.core.channel.frames import Assembler, Frame
+from browsergo.core.channel.pieces import Payload
 from browsergo.core.ids import UNBOUND, Binding
 
 
@@ -70,7 +71,7 @@ class Message(NamedTuple):
     """A message from Chrome that the client end may not have yet."""
 
     seq: int
-    payload: bytes
+    payload: Payload
     trace: bytes
     stamp: int
     priority: int

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
+from browsergo.core.channel.pieces import PIECE_BYTES, Payload, Pieces
 from browsergo.core.errors import BadFrame, MessageTooBig, UnsupportedVersion
 from browsergo.core.ids import NO_CHANNEL, UNBOUND, Binding
 from browsergo.core.tracing import NO_TRACE
@@ -23,7 +24,7 @@ HEADER_BYTES = _HEADER.size
 _LINK_PREFIX = struct.Struct("!I")
 _VERSION_BYTE = bytes([LAYOUT_VERSION])
 
-CHUNK_BYTES = 128 << 10
+CHUNK_BYTES = PIECE_BYTES
 BATCH_BYTES = 1 << 20
 MAX_LINK_MESSAGE_BYTES = 4 << 20
 MAX_MESSAGE_BYTES = 256 << 20  # an assembled payload; clients cap at the same size (compat.md)
@@ -169,17 +170,19 @@ def decode_link_message(message: bytes) -> list[Frame]:
     return decode_batch(message[_LINK_PREFIX.size : start], message[start:])
 
 
-def chunked(frame: Frame) -> Iterator[Frame]:
-    """`frame` in pieces of at most CHUNK_BYTES, all but the last flagged MORE."""
-    payload = frame.payload
-    if len(payload) <= CHUNK_BYTES:
-        yield frame
+def chunked(frame: Frame, payload: Payload) -> Iterator[Frame]:
+    """`frame` with `payload`, in pieces of at most CHUNK_BYTES, all but the last flagged MORE."""
+    if isinstance(payload, Pieces):
+        parts: Sequence[bytes] = payload.parts
+    elif len(payload) <= CHUNK_BYTES:
+        yield frame._replace(payload=payload)
         return
-    for offset in range(0, len(payload), CHUNK_BYTES):
-        last = offset + CHUNK_BYTES >= len(payload)
-        yield frame._replace(
-            payload=payload[offset : offset + CHUNK_BYTES], flags=frame.flags if last else frame.flags | Flag.MORE
-        )
+    else:
+        parts = [payload[offset : offset + CHUNK_BYTES] for offset in range(0, len(payload), CHUNK_BYTES)]
+    more = frame._replace(flags=frame.flags | Flag.MORE)
+    for part in parts[:-1]:
+        yield more._replace(payload=part)
+    yield frame._replace(payload=parts[-1])
 
 
 class Assembler:
@@ -194,11 +197,14 @@ class Assembler:
 
     def reset(self) -> None:
         """The path changed: whatever was half received is replayed whole."""
-        self._parts.clear()
+        self._parts = []
         self._bytes = 0
 
-    def whole(self, frame: Frame) -> bytes | None:
-        """The complete payload once its last piece is here, else None. Raises MessageTooBig, BadFrame."""
+    def whole(self, frame: Frame) -> Payload | None:
+        """The complete payload once its last piece is here, else None. Raises MessageTooBig, BadFrame.
+
+        What came in pieces stays in pieces.
+        """
         if not self._parts and not frame.flags & Flag.MORE:
             return inflated(frame.payload) if frame.flags & Flag.COMPRESSED else frame.payload
         if self._parts and frame.seq != self._seq:
@@ -210,9 +216,9 @@ class Assembler:
             raise MessageTooBig(f"a message exceeds {MAX_MESSAGE_BYTES} bytes")
         if frame.flags & Flag.MORE:
             return None
-        payload = b"".join(self._parts)
+        payload = Pieces(self._parts)
         self.reset()
-        return inflated(payload) if frame.flags & Flag.COMPRESSED else payload
+        return inflated(bytes(payload)) if frame.flags & Flag.COMPRESSED else payload
 
 
 def inflated(payload: bytes) -> bytes:

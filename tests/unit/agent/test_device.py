@@ -6,7 +6,7 @@ import structlog
 
 from browsergo.agent.browser import Answer, Browser
 from browsergo.agent.device import Device
-from browsergo.chassis.websocket import ClientConnection
+from browsergo.agent.websocket import ClientConnection
 from browsergo.core.channel import payloads
 from browsergo.core.channel.frames import CHUNK_BYTES, Frame, Kind, Priority, decode_link_message
 

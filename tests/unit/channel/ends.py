@@ -126,7 +126,7 @@ def sent(effects: Sequence[Effect], kind: Kind) -> list[Frame]:
 
 def told(effects: Sequence[Effect]) -> list[dict[str, object]]:
     """What the client was told, parsed."""
-    return [json.loads(effect.payload) for effect in only(Deliver, effects)]
+    return [json.loads(bytes(effect.payload)) for effect in only(Deliver, effects)]
 
 
 def end_of(effects: Sequence[Effect]) -> str:

@@ -211,7 +211,7 @@ def test_a_channel_stopped_for_the_total_alone_is_not_slow() -> None:
 
 
 def pieces(payload: bytes, seq: int, at: Binding) -> list[Frame]:
-    return [*frames.chunked(Frame(Kind.CMD, source=7, channel=CHANNEL, at=at, seq=seq, payload=payload))]
+    return [*frames.chunked(Frame(Kind.CMD, source=7, channel=CHANNEL, at=at, seq=seq), payload)]
 
 
 def test_a_command_in_pieces_is_recorded_and_dispatched_whole() -> None:

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from browsergo.chassis.websocket import ABNORMAL, HandshakeRefused, dial
+from browsergo.agent.websocket import HandshakeRefused, dial
+from browsergo.chassis.websocket import ABNORMAL
 from browsergo.core.errors import ServiceUnavailable
 from tests.fakes.loops import ON_BOTH_LOOPS, Loop
 from tests.fakes.raw_peer import TEXT, Behaviour, RawPeer, close_frame, dialed, raw_frame, raw_server, until_gone
