@@ -12,7 +12,7 @@ import structlog
 import browsergo
 from browsergo.agent.browser import Browser, BrowserWatch, Version
 from browsergo.agent.chrome import Chrome, find_chrome, is_program
-from browsergo.agent.config import AgentConfig
+from browsergo.agent.config import AgentConfig, Compression
 from browsergo.agent.device import Device
 from browsergo.agent.session import EdgeSession
 from browsergo.agent.websocket import HandshakeRefused
@@ -70,7 +70,8 @@ class Agent:
         browser, life = await self._find_browser()
         try:
             version = await browser.version()
-            device = Device(self._config.device_id, uuid.uuid4().hex, browser, self._log)
+            compression = Compression(self._config.compression, self._config.compress_above_bytes)
+            device = Device(self._config.device_id, uuid.uuid4().hex, browser, self._log, compression)
             self._log.info("browser ready", browser=version.product)
             backoff.reset()
             await self._serve(device, version, life)

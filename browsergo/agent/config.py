@@ -1,13 +1,20 @@
 """Configuration of an agent (BROWSERGO_AGENT_*)."""
 
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from browsergo.chassis.config import BrowserUrl, ProcessConfig
 from browsergo.core.addresses import EDGE_URL_FORM, is_edge_url
 from browsergo.core.ids import DEVICE_ID_FORM, is_device_id
+
+
+class Compression(NamedTuple):
+    """Which messages from the browser are compressed: none, those above a size, or these unless the edge is near."""
+
+    mode: Literal["auto", "on", "off"]
+    above_bytes: int
 
 
 class AgentConfig(ProcessConfig):
@@ -33,6 +40,11 @@ class AgentConfig(ProcessConfig):
     idle_retry_s: float = Field(
         default=10.0, ge=0.0, le=60.0, description="spread of the first reconnect when no channel is open"
     )
+
+    compression: Literal["auto", "on", "off"] = Field(
+        default="auto", description="of large messages to the edge; auto: unless the edge is on this machine"
+    )
+    compress_above_bytes: int = Field(default=16 << 10, ge=0, description="smaller messages are never compressed")
 
     @field_validator("edges")
     @classmethod

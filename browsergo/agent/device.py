@@ -11,10 +11,13 @@ from typing import Any
 import structlog
 
 from browsergo.agent.browser import Browser
+from browsergo.agent.chrome_socket import ChromeSocket
+from browsergo.agent.config import Compression
 from browsergo.agent.links import Link
 from browsergo.agent.spans import SpanRecorder
 from browsergo.agent.websocket import ClientConnection
 from browsergo.core import errors
+from browsergo.core.channel.compression import deflated
 from browsergo.core.channel.device_end import (
     DeviceEffect,
     DeviceEnd,
@@ -24,44 +27,33 @@ from browsergo.core.channel.device_end import (
     Pause,
     Transmit,
 )
-from browsergo.core.channel.frames import Frame, Kind, Priority, chunked
+from browsergo.core.channel.frames import Flag, Frame, Kind, Priority, chunked
 from browsergo.core.channel.pieces import Payload
 
 TICK_S = 0.5
 LEAVE_WITHIN_S = 0.8  # with the browser's own 4 s it stays below the 5 s that `browsergo up` gives a process
 SPANS_EVERY_S = 0.25
 MAX_FETCHES = 256  # waiting ones included
+_NO_COMPRESSION = Compression("off", 0)
 FETCHES_AT_ONCE = 8  # a person's DevTools ask for hundreds of files
-
-
-class ChromeSocket:
-    """The Chrome socket of one channel."""
-
-    def __init__(self, device: "Device", channel: bytes, connection: ClientConnection) -> None:
-        self._device = device
-        self._channel = channel
-        self.connection = connection
-
-    def on_message(self, payload: Payload, is_text: bool) -> None:
-        """Chrome speaks only text."""
-        self._device.from_chrome(self._channel, payload)
-
-    def on_writable(self, writable: bool) -> None:
-        """Chrome always reads; what it has not read yet is bounded by the client's window."""
-
-    def on_closed(self, code: int, reason: str) -> None:
-        """The target is gone, or the browser."""
-        self._device.chrome_closed(self._channel, self, reason)
 
 
 class Device:
     """One boot of this device: its device end, Chrome sockets and links."""
 
-    def __init__(self, device_id: str, boot: str, browser: Browser, log: structlog.typing.FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        device_id: str,
+        boot: str,
+        browser: Browser,
+        log: structlog.typing.FilteringBoundLogger,
+        compression: Compression = _NO_COMPRESSION,
+    ) -> None:
         self._end = DeviceEnd(device_id, boot, random.getrandbits)
         self.boot = boot
         self._browser = browser
         self._log = log
+        self._compression = compression
         self._sockets: dict[bytes, ChromeSocket] = {}
         self._links: dict[int, Link] = {}
         self._no_links = asyncio.Event()
@@ -69,6 +61,7 @@ class Device:
         self._tasks: set[asyncio.Task[None]] = set()
         self._dials: dict[bytes, asyncio.Task[None]] = {}
         self._fetches = 0
+        self._is_far = False  # the edge, as of the newest link
         self._fetch_turns = asyncio.Semaphore(FETCHES_AT_ONCE)
         self._arrived_ns = 0
         self.epoch = 0
@@ -78,6 +71,11 @@ class Device:
     def channels(self) -> int:
         """How many channels are open."""
         return len(self._end)
+
+    def compresses(self, size: int) -> bool:
+        """Whether a message of so many bytes is to be compressed: it is large enough, and an edge is far enough."""
+        mode, above_bytes = self._compression
+        return size > above_bytes and (mode == "on" or (mode == "auto" and self._is_far))
 
     # --- links -----------------------------------------------------------------------------------
 
@@ -101,6 +99,7 @@ class Device:
 
         link = Link(self._link_numbers, connection, self._from_link, closed)
         self._links[link.number] = link
+        self._is_far = not connection.peer_is_this_machine
         self._no_links.clear()
         link.start()
         self._apply(self._end.link_up(link.number, time.monotonic()))
@@ -117,9 +116,9 @@ class Device:
 
     # --- Chrome ----------------------------------------------------------------------------------
 
-    def from_chrome(self, channel: bytes, payload: Payload) -> None:
-        """A message on a channel's Chrome socket."""
-        self._apply(self._end.message(channel, payload, time.monotonic(), time.time_ns()))
+    def from_chrome(self, channel: bytes, payload: Payload, deflated: Payload | None) -> None:
+        """A message on a channel's Chrome socket, and the same as a zlib stream if that is what is to be sent."""
+        self._apply(self._end.message(channel, payload, time.monotonic(), time.time_ns(), deflated))
 
     def chrome_closed(self, channel: bytes, socket: ChromeSocket, reason: str) -> None:
         """A channel's Chrome socket ended by itself."""
@@ -144,7 +143,7 @@ class Device:
         socket = ChromeSocket(self, channel, connection)
         self._sockets[channel] = socket
         self._apply(self._end.dialed(channel, time.monotonic()))
-        connection.listen(socket)
+        socket.start()
 
     # --- effects ---------------------------------------------------------------------------------
 
@@ -167,7 +166,7 @@ class Device:
     def _dispatch(self, effect: Dispatch) -> None:
         socket = self._sockets.get(effect.channel)
         if socket is not None:
-            socket.connection.send_text(effect.payload)
+            socket.send(effect.payload)
             if self.spans.enabled:
                 self.spans.dispatched(effect.channel, effect.trace, self._arrived_ns, time.time_ns())
 
@@ -178,16 +177,12 @@ class Device:
             dialing.cancel()
         socket = self._sockets.pop(channel, None)
         if socket is not None:
-            socket.connection.close(1000)
+            socket.hang_up()
 
     def _pause(self, effect: Pause) -> None:
         socket = self._sockets.get(effect.channel)
-        if socket is None:
-            return
-        if effect.paused:
-            socket.connection.pause_reading()
-        else:
-            socket.connection.resume_reading()
+        if socket is not None:
+            socket.pause(effect.paused)
 
     # --- FETCH -----------------------------------------------------------------------------------
 
@@ -203,7 +198,11 @@ class Device:
             request = json.loads(frame.payload)
             async with self._fetch_turns:
                 answer = await self._browser.fetch(str(request["method"]), str(request["path"]))
-            self._fetched(link, frame, answer.status, answer.body)
+            small = await asyncio.to_thread(deflated, answer.body) if self.compresses(len(answer.body)) else None
+            if small is None:
+                self._fetched(link, frame, answer.status, answer.body)
+            else:
+                self._fetched(link, frame, answer.status, small, Flag.COMPRESSED)
         except errors.BrowserGoError as error:
             body = json.dumps({"error": error.code, "message": error.message}).encode()
             self._fetched(link, frame, error.http_status, body)
@@ -212,10 +211,10 @@ class Device:
         finally:
             self._fetches -= 1
 
-    def _fetched(self, link: Link, asked: Frame, status: int, body: bytes) -> None:
+    def _fetched(self, link: Link, asked: Frame, status: int, body: Payload, flags: int = 0) -> None:
         """FETCHED: seq is the HTTP status, the channel field the request's id. Channels go before it."""
-        answer = Frame(Kind.FETCHED, edge=asked.source, channel=asked.channel, seq=status, payload=body)
-        for piece in chunked(answer._replace(at=asked.at, priority=Priority.LOW), answer.payload):
+        answer = Frame(Kind.FETCHED, flags, edge=asked.source, channel=asked.channel, seq=status)
+        for piece in chunked(answer._replace(at=asked.at, priority=Priority.LOW), body):
             link.push(piece)
 
     # --- life ------------------------------------------------------------------------------------

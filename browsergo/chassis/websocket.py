@@ -18,6 +18,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from browsergo.chassis.process import is_loopback
 from browsergo.core.channel.pieces import Payload, Pieces
 from browsergo.core.errors import CLOSE_REASON_MAX_BYTES, cut_utf8
 
@@ -124,6 +125,12 @@ class WebSocketConnection(asyncio.Protocol):
             self._reading_paused, self.last_read = False, self._loop.time()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
+
+    @property
+    def peer_is_this_machine(self) -> bool:
+        """Whether what is sent crosses no network, as far as the address tells."""
+        address = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return not isinstance(address, tuple) or is_loopback(address[0])
 
     @property
     def unsent_bytes(self) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Self
 
 CHUNK_BYTES = 1 << 16
@@ -13,6 +14,7 @@ class TcpProxy:
     def __init__(self, target: tuple[str, int], listen: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self.port = 0
         self.carried = 0  # connections so far
+        self.carried_bytes = 0  # toward the target
         self.waiting = 0  # connections that are held now
         self._target, self._listen = target, listen
         self._open: set[asyncio.StreamWriter] = set()
@@ -82,14 +84,19 @@ class TcpProxy:
             self.waiting -= 1
             self._carrying.discard(task)
         self.carried += 1
-        both = {self._start(reader, far_writer), self._start(far_reader, writer)}
+        both = {self._start(reader, far_writer, self._count), self._start(far_reader, writer)}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         for side in (writer, far_writer):
             side.transport.abort()
 
-    def _start(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> "asyncio.Task[None]":
+    def _count(self, size: int) -> None:
+        self.carried_bytes += size
+
+    def _start(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: Callable[[int], None] = lambda _: None
+    ) -> "asyncio.Task[None]":
         self._open.add(writer)
-        task = asyncio.create_task(_carry(reader, writer))
+        task = asyncio.create_task(_carry(reader, writer, count))
         self._carrying.add(task)
 
         def ended(task: "asyncio.Task[None]") -> None:
@@ -100,9 +107,10 @@ class TcpProxy:
         return task
 
 
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: Callable[[int], None]) -> None:
     try:
         while chunk := await reader.read(CHUNK_BYTES):
+            count(len(chunk))
             writer.write(chunk)
             await writer.drain()
     except OSError:

@@ -380,3 +380,20 @@ def test_a_slow_client_holds_back_its_own_device_channel_and_no_other(tmp_path: 
         await echo.leave()
 
     play(tmp_path, scenario)
+
+
+def test_a_large_message_is_one_frame_as_chrome_writes_it(tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        echo = await EchoDevice.start(world)
+        async with raw_connection(world.edge.address) as peer:
+            await upgraded(peer, world, raw_frame(TEXT, command(1), masked=True))
+            assert json.loads((await peer.receive()).payload)["id"] == 1
+            for filler in ("x" * 5_000_000, "y"):
+                echo.event("Fake.large", {"filler": filler})
+            for filler in ("x" * 5_000_000, "y"):
+                found = await peer.receive()
+                assert (found.opcode, found.fin) == (TEXT, True)
+                assert json.loads(found.payload) == {"method": "Fake.large", "params": {"filler": filler}}
+        await echo.leave()
+
+    play(tmp_path, scenario)

@@ -119,8 +119,10 @@ class WaitsForRoom(DeviceEnd):
 
 
 class SlowAtOnce(DeviceEnd):
-    def message(self, channel: bytes, payload: Payload, now: float, wall_ns: int) -> list[DeviceEffect]:
-        effects = super().message(channel, payload, now, wall_ns)
+    def message(
+        self, channel: bytes, payload: Payload, now: float, wall_ns: int, deflated: Payload | None = None
+    ) -> list[DeviceEffect]:
+        effects = super().message(channel, payload, now, wall_ns, deflated)
         entry = self._channels.get(channel)
         return [*effects, *self._free(entry, errors.SlowConsumer())] if entry and entry.paused else effects
 

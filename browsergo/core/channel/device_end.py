@@ -24,7 +24,7 @@ from browsergo.core.channel.device_state import (
     Running,
     Transmit,
 )
-from browsergo.core.channel.frames import EVERY_EDGE, NO_EDGE, Frame, Kind, Priority, chunked
+from browsergo.core.channel.frames import EVERY_EDGE, NO_EDGE, Flag, Frame, Kind, Priority, chunked
 from browsergo.core.channel.pieces import Payload
 from browsergo.core.ids import Binding
 from browsergo.core.tracing import NO_TRACE
@@ -266,7 +266,9 @@ class DeviceEnd:
 
     # --- messages from Chrome -----------------------------------------------------------------------------------
 
-    def message(self, channel: bytes, payload: Payload, now: float, wall_ns: int) -> list[DeviceEffect]:
+    def message(
+        self, channel: bytes, payload: Payload, now: float, wall_ns: int, deflated: Payload | None = None
+    ) -> list[DeviceEffect]:
         """Chrome said something on the channel's socket. An answer has its command's trace and class."""
         entry = self._channels.get(channel)
         if entry is None:
@@ -277,7 +279,8 @@ class DeviceEnd:
             trace, priority = entry.running.pop(head.id, Running(trace, priority))
         if trace == NO_TRACE:
             trace = self._draw(128).to_bytes(16) + (self._draw(64) or 1).to_bytes(8)
-        entry.out.append(Message(entry.next_seq, payload, trace, wall_ns, priority))
+        flags, payload = (0, payload) if deflated is None else (Flag.COMPRESSED, deflated)
+        entry.out.append(Message(entry.next_seq, payload, trace, wall_ns, priority, flags))
         entry.next_seq += 1
         entry.out_bytes += len(payload)
         self._total_bytes += len(payload)
@@ -343,10 +346,10 @@ class DeviceEnd:
     ) -> None:
         if entry.link is None:
             return
-        trace, stamp, priority = NO_TRACE, 0, _PRIORITIES.get(kind, Priority.NORMAL)
+        trace, stamp, priority, flags = NO_TRACE, 0, _PRIORITIES.get(kind, Priority.NORMAL), 0
         if message is not None:
-            trace, stamp, payload, priority = message.trace, message.stamp, message.payload, message.priority
-        frame = Frame(kind, 0, entry.edge, NO_EDGE, 0, entry.id, entry.at, seq, trace, stamp, priority=priority)
+            _, payload, trace, stamp, priority, flags = message
+        frame = Frame(kind, flags, entry.edge, NO_EDGE, 0, entry.id, entry.at, seq, trace, stamp, priority=priority)
         effects.extend(Transmit(entry.link, piece) for piece in chunked(frame, payload))
 
     # --- ends ---------------------------------------------------------------------------------------------------

@@ -75,6 +75,7 @@ class Message(NamedTuple):
     trace: bytes
     stamp: int
     priority: int
+    flags: int
 
 
 class Running(NamedTuple):

@@ -6,11 +6,11 @@ two byte strings: `headers` (a version byte, then one fixed-size header per fram
 """
 
 import struct
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
+from browsergo.core.channel.compression import Inflater
 from browsergo.core.channel.pieces import PIECE_BYTES, Payload, Pieces
 from browsergo.core.errors import BadFrame, MessageTooBig, UnsupportedVersion
 from browsergo.core.ids import NO_CHANNEL, UNBOUND, Binding
@@ -188,48 +188,44 @@ def chunked(frame: Frame, payload: Payload) -> Iterator[Frame]:
 class Assembler:
     """Puts the payload of one channel and direction together again. A new path discards what is half there."""
 
-    __slots__ = ("_bytes", "_parts", "_seq")
+    __slots__ = ("_bytes", "_inflater", "_parts", "_seq")
 
     def __init__(self) -> None:
+        self._seq: int | None = None  # of the message that is half there
         self._parts: list[bytes] = []
         self._bytes = 0
-        self._seq = 0
+        self._inflater: Inflater | None = None
 
     def reset(self) -> None:
         """The path changed: whatever was half received is replayed whole."""
-        self._parts = []
-        self._bytes = 0
+        self._seq, self._parts, self._bytes, self._inflater = None, [], 0, None
 
     def whole(self, frame: Frame) -> Payload | None:
         """The complete payload once its last piece is here, else None. Raises MessageTooBig, BadFrame.
 
         What came in pieces stays in pieces.
         """
-        if not self._parts and not frame.flags & Flag.MORE:
-            return inflated(frame.payload) if frame.flags & Flag.COMPRESSED else frame.payload
-        if self._parts and frame.seq != self._seq:
+        if self._seq is None:
+            if not frame.flags:
+                return frame.payload
+            self._seq = frame.seq
+            self._inflater = Inflater(MAX_MESSAGE_BYTES) if frame.flags & Flag.COMPRESSED else None
+        elif frame.seq != self._seq:
             raise BadFrame(f"chunk of message {frame.seq} within message {self._seq}")
-        self._seq = frame.seq
-        self._parts.append(frame.payload)
-        self._bytes += len(frame.payload)
-        if self._bytes > MAX_MESSAGE_BYTES:
-            raise MessageTooBig(f"a message exceeds {MAX_MESSAGE_BYTES} bytes")
+        elif bool(frame.flags & Flag.COMPRESSED) != (self._inflater is not None):
+            raise BadFrame(f"chunks of message {frame.seq} differ in being compressed")
+        self._take(frame.payload)
         if frame.flags & Flag.MORE:
             return None
-        payload = Pieces(self._parts)
+        if self._inflater is not None:
+            self._inflater.finish()
+        parts = self._parts
         self.reset()
-        return inflated(bytes(payload)) if frame.flags & Flag.COMPRESSED else payload
+        return Pieces(parts) if len(parts) > 1 else b"".join(parts)
 
-
-def inflated(payload: bytes) -> bytes:
-    """A COMPRESSED payload as it was. Raises BadFrame for a broken stream, MessageTooBig for a bomb."""
-    decompressor = zlib.decompressobj()
-    try:
-        plain = decompressor.decompress(payload, MAX_MESSAGE_BYTES)
-    except zlib.error as error:
-        raise BadFrame("a compressed payload is broken") from error
-    if decompressor.unconsumed_tail:
-        raise MessageTooBig(f"a message exceeds {MAX_MESSAGE_BYTES} bytes")
-    if not decompressor.eof:
-        raise BadFrame("a compressed payload is cut short")
-    return plain
+    def _take(self, payload: bytes) -> None:
+        parts = [payload] if self._inflater is None else self._inflater.feed(payload)
+        self._parts += parts
+        self._bytes += sum(map(len, parts))
+        if self._bytes > MAX_MESSAGE_BYTES:
+            raise MessageTooBig(f"a message exceeds {MAX_MESSAGE_BYTES} bytes")

@@ -1,10 +1,13 @@
 """The shell around the device end: one Chrome socket a channel, whatever happens while it is dialed."""
 
 import asyncio
+from typing import Literal
 
+import pytest
 import structlog
 
 from browsergo.agent.browser import Answer, Browser
+from browsergo.agent.config import Compression
 from browsergo.agent.device import Device
 from browsergo.agent.websocket import ClientConnection
 from browsergo.core.channel import payloads
@@ -48,6 +51,8 @@ class Library(Browser):
 
 class WiredLink:
     """A link connection that keeps what was sent."""
+
+    peer_is_this_machine = True
 
     def __init__(self) -> None:
         self.sent: list[Frame] = []
@@ -107,3 +112,21 @@ def test_a_document_is_of_the_lowest_class() -> None:
     pieces = asyncio.run(scenario())
     assert len(pieces) == 3
     assert {piece.priority for piece in pieces} == {Priority.LOW}
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_near", "compresses"),
+    [("auto", True, False), ("auto", False, True), ("on", True, True), ("off", False, False)],
+)
+def test_large_messages_are_compressed_for_an_edge_that_is_far(
+    mode: Literal["auto", "on", "off"], is_near: bool, compresses: bool
+) -> None:
+    async def scenario() -> None:
+        device = Device("d", "boot", Library(), structlog.get_logger(), Compression(mode, 1000))
+        wired = WiredLink()
+        wired.peer_is_this_machine = is_near
+        lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        device.add_link(wired, lost)  # type: ignore[arg-type]  # all of a connection that a link uses
+        assert [device.compresses(size) for size in (1000, 1001)] == [False, compresses]
+
+    asyncio.run(scenario())
