@@ -10,7 +10,7 @@ from browsergo.core.errors import BrowserGoError
 
 
 class Link:
-    """A data connection to the edge. Frames of one tick leave as one message (or several of at most 1 MiB)."""
+    """A data connection to the edge. Frames of one tick leave as one message (or several of at most 260 KiB)."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """The writing half of a link connection, at either end: frames of one tick leave as one message.
 
-A message is one batch of at most 1 MiB (or one larger frame), and a tick writes one: what comes meanwhile takes its
+A message is one batch of at most 260 KiB (or one larger frame), and a tick writes one: what comes meanwhile takes its
 turn among what is still queued, and the connection, whose own buffer is first in, first out, can say that it is full.
 While the peer takes nothing, frames wait; the channels' windows bound how many.
 """
@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from browsergo.chassis.websocket import WebSocketConnection
-from browsergo.core.channel.frames import Frame, encode_link_message
+from browsergo.core.channel.frames import BATCH_BYTES, Frame, encode_link_message
 from browsergo.core.channel.queue import FrameQueue, Queued
 
 PING_IDLE_S = 5.0
@@ -23,6 +23,7 @@ class LinkWriter:
         self, connection: WebSocketConnection, on_written: Callable[[list[Queued]], None] | None = None
     ) -> None:
         self._connection = connection
+        connection.limit_unsent(BATCH_BYTES)
         self._on_written = on_written
         self._queue = FrameQueue()
         self._writable = True

@@ -47,7 +47,7 @@ class Outbox:
         await self._drained.wait()
 
     async def take(self) -> list[Queued]:
-        """What makes the next batch (1 MiB, or one larger frame); [] once it is closed and empty."""
+        """What makes the next batch (BATCH_BYTES, or one larger frame); [] once it is closed and empty."""
         while not self._queue:
             if self.closed:
                 return []

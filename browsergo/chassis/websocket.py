@@ -24,6 +24,8 @@ from browsergo.core.errors import CLOSE_REASON_MAX_BYTES, cut_utf8
 
 CLOSE_TIMEOUT_S = 5.0
 WRITE_HIGH_BYTES = 1 << 20
+READ_AT_ONCE_BYTES = 256 << 10
+LARGE_READ_BYTES = 32 << 10  # smaller reads are not counted: they end by themselves
 ABNORMAL = 1006
 # The header of an unmasked text frame of more than 64 KiB (RFC 6455, 5.2).
 _LARGE_TEXT = struct.Struct("!BBQ")
@@ -66,6 +68,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._failure: tuple[int, str] | None = None
         self._ended = False
         self._reading_paused = False
+        self._read_this_tick = 0
         self.last_read = self._loop.time()
 
     # --- writing ---------------------------------------------------------------------------------
@@ -136,6 +139,11 @@ class WebSocketConnection(asyncio.Protocol):
     def unsent_bytes(self) -> int:
         """What the peer has not taken yet."""
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def limit_unsent(self, high_bytes: int) -> None:
+        """`on_writable(False)` from so many unsent bytes on: among what waits in here there are no turns."""
+        if self._transport is not None:
+            self._transport.set_write_buffer_limits(high=high_bytes)
 
     def keep_alive(self, idle_s: float, dead_s: float) -> None:
         """Ping after `idle_s` without a byte from the peer; cut after `dead_s` of silence.
@@ -231,9 +239,25 @@ class WebSocketConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.last_read = self._loop.time()
+        self._give_way(len(data))
         if not self._ended and not self._sansio.eof_sent:
             self._sansio.receive_data(data)
             self._deliver()
+
+    def _give_way(self, size: int) -> None:
+        """After READ_AT_ONCE_BYTES others have their turn: a loop would go on for as long as the socket has more."""
+        if size < LARGE_READ_BYTES:
+            return
+        if self._read_this_tick == 0:
+            self._loop.call_soon(self._next_tick)
+        self._read_this_tick += size
+        if self._read_this_tick >= READ_AT_ONCE_BYTES and self._transport is not None:
+            self._transport.pause_reading()
+
+    def _next_tick(self) -> None:
+        waited, self._read_this_tick = self._read_this_tick >= READ_AT_ONCE_BYTES, 0
+        if waited and not self._reading_paused and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def eof_received(self) -> bool:
         if not self._ended and not self._sansio.reader.eof:

@@ -25,7 +25,7 @@ _LINK_PREFIX = struct.Struct("!I")
 _VERSION_BYTE = bytes([LAYOUT_VERSION])
 
 CHUNK_BYTES = PIECE_BYTES
-BATCH_BYTES = 1 << 20
+BATCH_BYTES = 260 << 10  # two chunks with their headers, and some room for small frames beside them
 MAX_LINK_MESSAGE_BYTES = 4 << 20
 MAX_MESSAGE_BYTES = 256 << 20  # an assembled payload; clients cap at the same size (compat.md)
 

@@ -64,6 +64,9 @@ class WiredLink:
     def keep_alive(self, idle_s: float, dead_s: float) -> None:
         """No timers."""
 
+    def limit_unsent(self, high_bytes: int) -> None:
+        pass
+
     def send_binary(self, message: bytes) -> None:
         """Keep it."""
         self.sent += decode_link_message(message)
@@ -107,6 +110,7 @@ def test_a_document_is_of_the_lowest_class() -> None:
         asked = b'{"device":"d","method":"GET","path":"/devtools/inspector.js"}'
         link._on_frames(link, [Frame(Kind.FETCH, source=CLIENT_EDGE, channel=CHANNEL, payload=asked)])
         await wired.written.wait()
+        link.flush_now()
         return [frame for frame in wired.sent if frame.kind == Kind.FETCHED]
 
     pieces = asyncio.run(scenario())

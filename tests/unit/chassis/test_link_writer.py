@@ -21,6 +21,9 @@ class SlowPeer:
         self.room = 0
         self.writer: LinkWriter
 
+    def limit_unsent(self, high_bytes: int) -> None:
+        assert high_bytes == BATCH_BYTES
+
     def send_binary(self, message: bytes) -> None:
         """Keep it."""
         self.messages.append(decode_link_message(message))

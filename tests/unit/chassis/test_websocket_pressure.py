@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 
 from browsergo.chassis import websocket
 from browsergo.chassis.websocket import ABNORMAL
@@ -156,3 +157,41 @@ def test_writes_of_one_tick_leave_as_one(loop: Loop) -> None:
 
     loop.run(scenario)
     assert reads == [100 * (10 + 2 + 4)]
+
+
+def test_a_connection_that_has_much_to_say_leaves_turns_to_others(loop: Loop) -> None:
+    """Between two parts of what is read, whatever else is due in the loop runs."""
+    count, size = 64, 1 << 19
+
+    async def behave(peer: RawPeer) -> None:
+        await peer.accept()
+        for _ in range(count):
+            peer.send(BINARY, bytes(size))
+        await peer.writer.drain()
+        await peer.receive_close()
+
+    async def scenario() -> None:
+        async with dialed(behave) as connection:
+            read: Counter[int] = Counter()
+            ticks = 0
+            taken = connection.data_received
+
+            def counted(data: bytes) -> None:
+                read[ticks] += len(data)
+                taken(data)
+
+            def tick() -> None:
+                nonlocal ticks
+                ticks += 1
+                asyncio.get_running_loop().call_soon(tick)
+
+            connection.data_received = counted  # type: ignore[method-assign]
+            connection._transport.set_protocol(connection)  # type: ignore[union-attr]  # uvloop remembers the method
+            tick()
+            socket = Socket(connection)
+            for _ in range(count):
+                assert len((await socket.receive()).payload) == size
+            assert max(read.values()) < 2 * websocket.READ_AT_ONCE_BYTES
+            await socket.close()
+
+    loop.run(scenario)
