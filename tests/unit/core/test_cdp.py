@@ -394,38 +394,7 @@ def test_other_messages_change_no_session(message: bytes) -> None:
     assert cdp.session_change(message) is None
 
 
-# --- what the relay itself writes -------------------------------------------------------------------------------------
-
-
-@STEADY
-@given(st.integers(-(2**31), 2**31 - 1), st.none() | TEXTS)
-def test_an_answer_of_the_relay_carries_id_and_session(command_id: int, session_id: str | None) -> None:
-    error = json.loads(
-        cdp.relay_error(command_id, session_id, reason="R", words="w", executed="no", device="d", trace="t")
-    )
-    assert error.pop("sessionId", None) == session_id
-    assert error == {
-        "id": command_id,
-        "error": {
-            "code": -32000,
-            "message": "Browser-Go: w; command was not executed",
-            "data": "reason=R executed=no retry=safe device=d trace=t",
-        },
-    }
-    result = json.loads(cdp.empty_result(command_id, session_id))
-    assert (result["id"], result["result"], result.get("sessionId")) == (command_id, {}, session_id)
-
-
-def test_an_unknown_fate_is_not_safe_to_retry() -> None:
-    error = cdp.relay_error(1, None, reason="R", words="w", executed="unknown", device="d", trace="t")
-    assert b"may have been executed" in error
-    assert b"executed=unknown retry=unsafe" in error
-
-
-def test_last_events_are_spelled_as_chrome_spells_them() -> None:
-    assert cdp.detached_event("S", None) == b'{"method":"Target.detachedFromTarget","params":{"sessionId":"S"}}'
-    assert json.loads(cdp.detached_event("S", "P"))["sessionId"] == "P"
-    assert cdp.inspector_detached("R") == b'{"method":"Inspector.detached","params":{"reason":"R"}}'
+# --- methods as spans show them ---------------------------------------------------------------------------------------
 
 
 @STEADY
