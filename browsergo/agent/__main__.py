@@ -18,7 +18,6 @@ from browsergo.agent.session import EdgeSession
 from browsergo.chassis.config import load_or_exit, refuse
 from browsergo.chassis.logs import configure_logs
 from browsergo.chassis.process import Stop, run
-from browsergo.chassis.websocket import HandshakeRefused
 from browsergo.core import semconv
 from browsergo.core.backoff import Backoff
 from browsergo.core.device_messages import Capabilities, Registration
@@ -29,6 +28,7 @@ from browsergo.core.errors import (
     DeviceReplaced,
     DeviceRestarted,
     Forbidden,
+    HandshakeRefused,
     Unauthenticated,
 )
 

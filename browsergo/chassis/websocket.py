@@ -21,7 +21,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
-from browsergo.core.errors import CLOSE_REASON_MAX_BYTES, BrowserGoError, ServiceUnavailable, cut_utf8
+from browsergo.core.errors import CLOSE_REASON_MAX_BYTES, HandshakeRefused, ServiceUnavailable, cut_utf8
 
 CLOSE_TIMEOUT_S = 5.0
 WRITE_HIGH_BYTES = 1 << 20
@@ -46,18 +46,6 @@ class Listener(Protocol):
 
     def on_closed(self, code: int, reason: str) -> None:
         """The connection is over; called once. 1006: without a close frame."""
-
-
-class HandshakeRefused(BrowserGoError):
-    """The server answered the upgrade with an HTTP status; `message` starts with it, `body` is its text."""
-
-    code = "HANDSHAKE_REFUSED"
-    category = "network"
-
-    def __init__(self, status: int, body: str) -> None:
-        super().__init__(f"HTTP {status}: {body.strip()[:200]}")
-        self.status = status
-        self.body = body
 
 
 class WebSocketConnection(asyncio.Protocol):
@@ -310,7 +298,7 @@ class ClientConnection(WebSocketConnection):
             return
         if isinstance(error, InvalidStatus):
             body = bytes(error.response.body or b"").decode("utf-8", "replace")
-            self._opened.set_exception(HandshakeRefused(error.response.status_code, body))
+            self._opened.set_exception(HandshakeRefused.answered(error.response.status_code, body))
         else:
             self._opened.set_exception(ServiceUnavailable(f"no WebSocket there ({type(error).__name__})"))
 

@@ -2,8 +2,6 @@
 
 import json
 
-from browsergo.core.errors import CDP_SERVER_ERROR
-
 
 def error_answer(
     command_id: int | None, session_id: str | None, code: int, message: str, error_details: str | None = None
@@ -27,7 +25,15 @@ def _dump(body: dict[str, object], command_id: int | None, session_id: str | Non
 
 
 def relay_error(
-    command_id: int, session_id: str | None, *, reason: str, words: str, executed: str, device: str, trace: str
+    command_id: int,
+    session_id: str | None,
+    *,
+    code: int,
+    reason: str,
+    words: str,
+    executed: str,
+    device: str,
+    trace: str,
 ) -> bytes:
     """The one error with which the relay answers a command it cannot get answered (delivery.md).
 
@@ -36,9 +42,7 @@ def relay_error(
     fate = "was not executed" if executed == "no" else "may have been executed"
     retry = "safe" if executed == "no" else "unsafe"
     details = f"reason={reason} executed={executed} retry={retry} device={device} trace={trace}"
-    return error_answer(
-        command_id, session_id, CDP_SERVER_ERROR, f"Browser-Go: {words}; command {fate}", error_details=details
-    )
+    return error_answer(command_id, session_id, code, f"Browser-Go: {words}; command {fate}", error_details=details)
 
 
 def detached_event(session_id: str, parent: str | None) -> bytes:

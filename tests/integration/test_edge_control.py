@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from browsergo.chassis import websocket
-from browsergo.chassis.websocket import HandshakeRefused
-from browsergo.core.errors import DeviceNotFound, ServiceUnavailable
+from browsergo.core.errors import DeviceNotFound, HandshakeRefused, ServiceUnavailable
 from browsergo.v2 import types_pb2
 from edge import control_socket
 from edge.upgrade import Upgrade

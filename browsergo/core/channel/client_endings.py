@@ -43,6 +43,7 @@ def _relay_error(entry: Channel, command_id: int, pending: Pending, error: error
     return relay_messages.relay_error(
         command_id,
         pending.session_id,
+        code=error.cdp_error,
         reason=error.code,
         words=error.message,
         executed="no" if pending.seq > entry.written else "unknown",

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from browsergo.chassis.websocket import ABNORMAL, HandshakeRefused, dial
-from browsergo.core.errors import ServiceUnavailable
+from browsergo.chassis.websocket import ABNORMAL, dial
+from browsergo.core.errors import HandshakeRefused, ServiceUnavailable
 from tests.fakes.loops import ON_BOTH_LOOPS, Loop
 from tests.fakes.raw_peer import TEXT, Behaviour, RawPeer, close_frame, dialed, raw_frame, raw_server, until_gone
 from tests.fakes.websocket_client import Closed, Received, Socket

@@ -11,11 +11,19 @@ STEADY = settings(derandomize=True, deadline=None)
 TEXTS = st.text(max_size=8) | st.sampled_from(["\\", '"', "\u2028", "\0", "id", "\U0001f600"])
 
 
+def relay_error(command_id: int, session_id: str | None, executed: str) -> bytes:
+    return relay_messages.relay_error(
+        command_id, session_id, code=-32000, reason="R", words="w", executed=executed, device="d", trace="t"
+    )
+
+
 @STEADY
 @given(st.integers(-(2**31), 2**31 - 1), st.none() | TEXTS)
 def test_an_answer_of_the_relay_carries_id_and_session(command_id: int, session_id: str | None) -> None:
     error = json.loads(
-        relay_messages.relay_error(command_id, session_id, reason="R", words="w", executed="no", device="d", trace="t")
+        relay_messages.relay_error(
+            command_id, session_id, code=-32000, reason="R", words="w", executed="no", device="d", trace="t"
+        )
     )
     assert error.pop("sessionId", None) == session_id
     assert error == {
@@ -31,7 +39,9 @@ def test_an_answer_of_the_relay_carries_id_and_session(command_id: int, session_
 
 
 def test_an_unknown_fate_is_not_safe_to_retry() -> None:
-    error = relay_messages.relay_error(1, None, reason="R", words="w", executed="unknown", device="d", trace="t")
+    error = relay_messages.relay_error(
+        1, None, code=-32000, reason="R", words="w", executed="unknown", device="d", trace="t"
+    )
     assert b"may have been executed" in error
     assert b"executed=unknown retry=unsafe" in error
 
