@@ -71,7 +71,7 @@ def _common_command() -> bytes:
     integer = rb"(-?(?:0|[1-9][0-9]{0,9}))(?![0-9.eE])"
     early_id = rb'(?:"id":' + blank + integer + comma + rb")?"
     method = rb'"method":' + blank + rb'"([A-Za-z]++\.[A-Za-z]++)"'
-    params = rb"(?:" + comma + rb'"params":' + blank + flat_value(_COMMON_LEVELS) + rb")?"
+    params = rb"(?:" + comma + rb'"params":' + blank + rb"(?=[\[{n])" + flat_value(_COMMON_LEVELS) + rb")?"
     late_id = rb"(?:" + comma + rb'"id":' + blank + integer + rb")?"
     session = rb"(?:" + comma + rb'"sessionId":' + blank + rb'"([A-Za-z0-9-]++)")?'
     return rb"\{" + early_id + method + params + late_id + session + blank + rb"\}\Z"
