@@ -38,7 +38,8 @@ def flat_value(levels: int) -> bytes:
 
 
 _SCALAR = re.compile(rb"(?:" + STRING + rb"|" + _NUMBER + rb"|" + _LITERAL + rb")")
-_ITEM = rb"(?:" + _NUMBER + rb"|" + STRING + rb"|\[\]|\{\}|" + _LITERAL + rb")" + WS
+_NOTHING_IN = rb"\[" + WS + rb"\]|\{" + WS + rb"\}"
+_ITEM = rb"(?:" + _NUMBER + rb"|" + STRING + rb"|" + _NOTHING_IN + rb"|" + _LITERAL + rb")" + WS
 
 
 def _after(beginning: bytes, key: bytes, closing: bytes) -> bytes:
@@ -50,15 +51,15 @@ def _after(beginning: bytes, key: bytes, closing: bytes) -> bytes:
 # Read up to any place where a slice may end: after an item, an opening bracket or a closing one. It takes a `,"key":`
 # for one of an object and a `,` alone for one of an array; the walk sees whether they are.
 _RUN = re.compile(
-    rb"(?:[\]}]" + WS + rb"(?=[,\]}]|\Z)"
-    rb"|" + _after(rb"\[", rb"", rb"\]") + rb"|\[" + WS + rb"(?=\])"
-    rb"|" + _after(rb",", rb"", rb"\]") + rb"|" + _after(rb"\{", _KEY, rb"\}") + rb"|\{" + WS + rb"(?=\})"
-    rb"|" + _after(rb",", _KEY, rb"\}") + rb")*+"
-)
+    rb"(?:[\]}]" + WS + rb"(?=[,\]}]|\Z)|"
+    + _after(rb"\[", rb"", rb"\]") + rb"|" + _after(rb",", rb"", rb"\]") + rb"|"
+    + _after(rb"\{", _KEY, rb"\}") + rb"|" + _after(rb",", _KEY, rb"\}") + rb")*+"
+)  # fmt: skip
 _AFTER_CLOSING = re.compile(WS + rb"(?:[]},]|\Z)")
 _OPENING = frozenset(b"[{")
 _STRINGS = re.compile(STRING)
-_CLOSING = re.compile(STRING + rb"|([\]}])")
+_EMPTY = re.compile(_NOTHING_IN)  # never cut by a slice; counts as a plain value, for Chrome's depth, too
+_CLOSING = re.compile(STRING + rb"|" + _NOTHING_IN + rb"|([\]}])")
 _STRUCTURE = b"[]{},:"
 _ALL_ELSE = bytes(byte for byte in range(256) if byte not in _STRUCTURE)
 _PERHAPS_NO_DOUBLE = re.compile(rb"[eE]\+?[0-9]{3}|(?<![0-9])[0-9]{300}")
@@ -75,10 +76,13 @@ class Malformed(Exception):
 
 
 def skip_value(message: bytes, start: int, deepest: int | None) -> Slices:
-    """Where the value at `start` ends. More than `deepest` containers within one another are malformed; None: no limit.
+    """Where the value at `start` ends. Raises Malformed.
 
-    Raises Malformed.
+    A value within more than `deepest` containers is malformed, as it is for Chrome; None: there is no limit.
     """
+    empty = _EMPTY.match(message, start)
+    if empty is not None:
+        return empty.end()
     scalar = _SCALAR.match(message, start)
     if scalar is not None:
         _check_numbers(b"" if message[start : start + 1] == b'"' else scalar[0], start)
@@ -122,7 +126,7 @@ def _close(message: bytes, position: int, stack: list[int], deepest: int | None)
 
 def _structure(piece: memoryview, position: int) -> bytes:
     """Its brackets, and one comma for many: `;` where keys follow, `,` where none do."""
-    words = _STRINGS.sub(b"", piece)
+    words = _EMPTY.sub(b"", _STRINGS.sub(b'"', piece))  # a list of strings is no empty one
     _check_numbers(words, position)
     marks = words.translate(None, _ALL_ELSE).replace(b"{:", b"{").replace(b",:", b";")
     for mark in (b",", b";"):

@@ -213,8 +213,8 @@ def test_depth_is_limited_exactly_where_chrome_limits_it(opening: str) -> None:
         assert read_command(nested(300, inside)).id == 1
         assert refusal(nested(301, inside))[0] == -32700
     for inside in ("[]", "{}"):
-        assert read_command(nested(299, inside)).id == 1
-        assert refusal(nested(300, inside))[0] == -32700
+        assert read_command(nested(300, inside)).id == 1
+        assert refusal(nested(301, inside))[0] == -32700
     assert refusal(nested(100_000, "1"))[0] == -32700
 
 
