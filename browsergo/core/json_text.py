@@ -41,11 +41,13 @@ _SCALAR = re.compile(rb"(?:" + STRING + rb"|" + _NUMBER + rb"|" + _LITERAL + rb"
 _NOTHING_IN = rb"\[" + WS + rb"\]|\{" + WS + rb"\}"
 _ITEM = rb"(?:" + _NUMBER + rb"|" + STRING + rb"|" + _NOTHING_IN + rb"|" + _LITERAL + rb")" + WS
 
+_FILLED_AHEAD = rb"(?=[\[{]" + WS + rb"[^ \t\n\r\]}])"  # nor one of which the slice does not tell
+
 
 def _after(beginning: bytes, key: bytes, closing: bytes) -> bytes:
     """What begins a container or goes on with it, and the plain items that follow, or a container ahead."""
     item = key + _ITEM + rb"(?=[," + closing + rb"])"
-    return beginning + WS + rb"(?:" + item + rb"(?:," + WS + item + rb")*+|" + key + rb"(?=[\[{]))"
+    return beginning + WS + rb"(?:" + item + rb"(?:," + WS + item + rb")*+|" + key + _FILLED_AHEAD + rb")"
 
 
 # Read up to any place where a slice may end: after an item, an opening bracket or a closing one. It takes a `,"key":`
@@ -120,7 +122,7 @@ def _close(message: bytes, position: int, stack: list[int], deepest: int | None)
         closed = _walk(_structure(piece, position), stack, sys.maxsize if deepest is None else deepest, position)
         if closed:
             return position + _end_of_closing(piece, closed)
-        position, size = end, SLICE_BYTES
+        position, size = after_space(message, end), SLICE_BYTES
         yield
 
 

@@ -175,6 +175,13 @@ def test_a_large_message_is_read_in_many_short_slices(shape: str) -> None:
     assert slices > MIB / SLICE_BYTES * 0.9 or any(word in shape for word in words)
 
 
+@pytest.mark.parametrize("shift", range(12))
+def test_containers_are_not_cut_where_the_message_is_read_in_slices(shift: int) -> None:
+    for part in (b"[],{},", b"[ ],{ },", b"[1],", b'[[{"a":[]}]],', b'{"a" : 1},', b'["]"],', b"[[ [ ] ] ],"):
+        value = b'{"":"' + b"x" * shift + b'","b":[' + part * (2 * SLICE_BYTES // len(part)) + b"1]}"
+        assert read_command(b'{"id":1,"method":"A.b","params":' + value + b"}").id == 1
+
+
 @pytest.mark.parametrize("cut", range(9))
 def test_characters_are_not_cut_where_the_message_is_read_in_slices(cut: int) -> None:
     for text in ("é", "\u20ac", "\U0001f600"):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from browsergo.core import cdp, json_text
 from browsergo.core.cdp import (
     INT32_MAX,
     INT32_MIN,
@@ -116,6 +117,13 @@ def compare(seed: int, count: int) -> None:
 
 def test_commands_are_read_as_json_reads_them_and_damaged_ones_refused_with_reason() -> None:
     compare(0, SHARE)
+
+
+@pytest.mark.parametrize("slice_bytes", [7, 40, 97])
+def test_where_a_slice_ends_makes_no_difference(monkeypatch: pytest.MonkeyPatch, slice_bytes: int) -> None:
+    monkeypatch.setattr(json_text, "SLICE_BYTES", slice_bytes)
+    monkeypatch.setattr(cdp, "SLICE_BYTES", 0)  # no message is short enough to be read in one match
+    compare(slice_bytes, 1000)
 
 
 @pytest.mark.slow
