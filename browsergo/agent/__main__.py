@@ -15,7 +15,6 @@ from browsergo.agent.chrome import Chrome, find_chrome, is_program
 from browsergo.agent.config import AgentConfig, Compression
 from browsergo.agent.device import Device
 from browsergo.agent.session import EdgeSession
-from browsergo.agent.websocket import HandshakeRefused
 from browsergo.chassis.config import load_or_exit, refuse
 from browsergo.chassis.logs import configure_logs
 from browsergo.chassis.process import Stop, run
@@ -29,6 +28,7 @@ from browsergo.core.errors import (
     DeviceReplaced,
     DeviceRestarted,
     Forbidden,
+    HandshakeRefused,
     Unauthenticated,
 )
 

@@ -10,11 +10,11 @@ import json
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from browsergo.agent.websocket import ClientConnection, HandshakeRefused, dial
+from browsergo.agent.websocket import ClientConnection, dial
 from browsergo.core import frontend
 from browsergo.core.channel.frames import MAX_MESSAGE_BYTES
 from browsergo.core.discovery import read_fetch
-from browsergo.core.errors import BrowserGoError, BrowserUnavailable, TargetNotFound
+from browsergo.core.errors import BrowserGoError, BrowserUnavailable, HandshakeRefused, TargetNotFound
 
 HTTP_TIMEOUT_S = 10.0
 DIAL_TIMEOUT_S = 10.0

@@ -14,19 +14,7 @@ from websockets.uri import WebSocketURI
 
 from browsergo.chassis.websocket import QUIET_LOGGER, Listener, WebSocketConnection
 from browsergo.core.channel.pieces import PIECE_BYTES, Pieces
-from browsergo.core.errors import BrowserGoError, ServiceUnavailable
-
-
-class HandshakeRefused(BrowserGoError):
-    """The server answered the upgrade with an HTTP status; `message` starts with it, `body` is its text."""
-
-    code = "HANDSHAKE_REFUSED"
-    category = "network"
-
-    def __init__(self, status: int, body: str) -> None:
-        super().__init__(f"HTTP {status}: {body.strip()[:200]}")
-        self.status = status
-        self.body = body
+from browsergo.core.errors import HandshakeRefused, ServiceUnavailable
 
 
 class _PieceReader(StreamReader):
@@ -90,7 +78,7 @@ class ClientConnection(WebSocketConnection):
             return
         if isinstance(error, InvalidStatus):
             body = bytes(error.response.body or b"").decode("utf-8", "replace")
-            self._opened.set_exception(HandshakeRefused(error.response.status_code, body))
+            self._opened.set_exception(HandshakeRefused.answered(error.response.status_code, body))
         else:
             self._opened.set_exception(ServiceUnavailable(f"no WebSocket there ({type(error).__name__})"))
 

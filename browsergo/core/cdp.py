@@ -1,22 +1,33 @@
-"""What routing needs of a CDP message, read without parsing it; and the few messages the relay itself writes.
+"""What routing needs of a CDP message, read without parsing it.
 
-The scanner walks the top level only and checks the rest for well-formedness at the regular
-expression engine's speed: no recursion, no objects built, no copy. It exists because parsers fail
-where real CDP goes: `json` at ~500 levels of DOM nesting, `orjson` at a legal lone surrogate
-(design/delivery.md, "Rules"). Error texts and codes are Chrome's own (measured on Chromium 156).
+The scanner reads the top level only and checks the rest for well-formedness (json_text.py): no recursion, no objects
+built, no copy but of a slice and of the top level's keys. It exists because parsers fail where real CDP goes: `json` at
+~500 levels of DOM nesting, `orjson` at a legal lone surrogate (design/delivery.md, "Rules"). Error texts and codes are
+Chrome's own (measured on Chromium 156).
 """
 
 import json
-import math
 import re
-from typing import NamedTuple
+from collections.abc import Generator
+from typing import NamedTuple, TypeVar, cast
 
 from browsergo.core import semconv
-from browsergo.core.errors import CDP_SERVER_ERROR
+from browsergo.core.json_text import (
+    SLICE_BYTES,
+    STRING,
+    WS,
+    Malformed,
+    after_space,
+    flat_value,
+    skip_members,
+    skip_value,
+)
+from browsergo.core.relay_messages import error_answer
+
+_T = TypeVar("_T")
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
-MAX_STEPS = 200_000  # parts of a command nested deeper than _FLAT_LEVELS: ~0.2 s of work, and no client has as many
 MAX_DEPTH = 300  # containers within one another, the message included; deeper input is a parse error in Chrome
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
@@ -48,37 +59,13 @@ class UnacceptableCommand(Exception):
         self.answer = error_answer(command_id, session_id, code, message)
 
 
-# --- grammar: RFC 8259, but for control characters in strings, which Chrome takes; as bytes patterns with possessive
-# quantifiers: linear, never backtracking --------------------------------------------------------------------------
-_WS = rb"[ \t\n\r]*+"
-_STRING = rb'"[^"\\]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\]*+)*+"'
-# At most 200 digits before the point and a positive exponent of two: surely a double. Others are looked at one by one.
-_NUMBER = rb"(?=[-0-9])-?(?:0|[1-9][0-9]{0,199}+)(?:\.[0-9]++)?+(?:[eE](?:-[0-9]++|\+?[0-9]{1,2}+))?+(?![0-9])"
-_FLAT_LEVELS = 5  # containers nested deeper than this are walked one by one
-
-
-def _value(levels: int) -> bytes:
-    """A value with at most `levels` levels of containers. The pattern doubles with each level."""
-    if levels == 0:
-        return rb"(?:" + _STRING + rb"|" + _NUMBER + rb"|true|false|null)"
-    inner = _value(levels - 1)
-    member = _STRING + _WS + rb":" + _WS + inner
-    obj = rb"\{" + _WS + rb"(?:" + member + _WS + rb"(?:," + _WS + rb'(?=")|(?=\})))*+\}'
-    arr = rb"\[" + _WS + rb"(?:" + inner + _WS + rb"(?:," + _WS + rb"(?!\])|(?=\])))*+\]"
-    return rb"(?:" + _STRING + rb"|" + obj + rb"|" + _NUMBER + rb"|true|false|null|" + arr + rb")"
-
-
-_FLAT = [re.compile(_value(levels)) for levels in range(_FLAT_LEVELS + 1)]
-_VALUE = _FLAT[_FLAT_LEVELS]
-# The flat neighbours that follow a value, skipped in one match: a deep one among them costs no step for each.
-_MORE_ITEMS = re.compile(rb"(?:" + _WS + rb"," + _WS + _VALUE.pattern + rb")*+")
-_MORE_MEMBERS = re.compile(rb"(?:" + _WS + rb"," + _WS + _STRING + _WS + rb":" + _WS + _VALUE.pattern + rb")*+")
-_ANY_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+")
-_SPACE = re.compile(_WS)
-_KEY = re.compile(_WS + rb"(" + _STRING + rb")" + _WS + rb":" + _WS)
-_DELIMITER = re.compile(_WS + rb"([,}])")
-_OPENING = re.compile(rb"[\[{]")
+_KEY = re.compile(WS + rb"(" + STRING + rb")" + WS + rb":" + WS)
+_DELIMITER = re.compile(WS + rb"([,}])")
+_COMMON_LEVELS = 5  # of containers within one another
 _ENVELOPE_VALUE_BYTES = 1024  # more of a value is never looked at: ids, methods and session ids are short
+_MEMBERS = 32  # of the message itself, read one by one; Chrome finds fault with one of the first five
+_UTF8_SLICE_BYTES = 1 << 20
+_UTF8_TAIL_BYTES = 3  # bytes of a character after its first
 _INTEGER = re.compile(rb"-?(?:0|[1-9][0-9]*)\Z")
 
 
@@ -88,23 +75,17 @@ def _common_command() -> bytes:
     integer = rb"(-?(?:0|[1-9][0-9]{0,9}))(?![0-9.eE])"
     early_id = rb'(?:"id":' + blank + integer + comma + rb")?"
     method = rb'"method":' + blank + rb'"([A-Za-z]++\.[A-Za-z]++)"'
-    params = rb"(?:" + comma + rb'"params":' + blank + _VALUE.pattern + rb")?"
+    params = rb"(?:" + comma + rb'"params":' + blank + rb"(?=[\[{n])" + flat_value(_COMMON_LEVELS) + rb")?"
     late_id = rb"(?:" + comma + rb'"id":' + blank + integer + rb")?"
     session = rb"(?:" + comma + rb'"sessionId":' + blank + rb'"([A-Za-z0-9-]++)")?'
     return rb"\{" + early_id + method + params + late_id + session + blank + rb"\}\Z"
 
 
-# Nearly every command is spelled so and read in one match; any other spelling takes the general way.
+# Nearly every command is spelled so and read in one match; any other spelling takes the general way, and any long one.
 _COMMON_COMMAND = re.compile(_common_command())
 
 _RESPONSE_HEAD = re.compile(rb'[ \t\n\r]*\{[ \t\n\r]*"id"[ \t\n\r]*:[ \t\n\r]*(-?[0-9]{1,10})[ \t\n\r]*[,}]')
 _EVENT_HEAD = re.compile(rb'[ \t\n\r]*\{[ \t\n\r]*"method"[ \t\n\r]*:[ \t\n\r]*(?:"([A-Za-z]+\.[A-Za-z]+)")?')
-
-
-class _Malformed(Exception):
-    def __init__(self, position: int) -> None:
-        super().__init__(position)
-        self.position = position
 
 
 def read_command(message: bytes) -> Command:
@@ -113,28 +94,52 @@ def read_command(message: bytes) -> Command:
     Refused here is whatever Chrome answers without an id, and what it reads in a way of its own: a top-level key
     that stands twice, an id that is not a plainly spelled int32 (design/delivery.md, "Rules").
     """
+    return _finished(reading(message))
+
+
+def reading(message: bytes) -> Generator[None, None, Command]:
+    """`read_command` in slices of some milliseconds, for whoever has other things to do meanwhile."""
     if not message.isascii():
-        _check_utf8(message)
-    match = _COMMON_COMMAND.match(message)
+        yield from _check_utf8(message)
+    match = _COMMON_COMMAND.match(message) if len(message) <= SLICE_BYTES else None
     if match is not None:
         early, method, late, session = match.groups()
         command_id = _int32(early or late)
         if command_id is not None and (early is None or late is None):
             return Command(command_id, method.decode(), session.decode() if session is not None else None)
-    return _read_uncommon(message)
+    return (yield from _read_uncommon(message))
 
 
-def _check_utf8(message: bytes) -> None:
+def _finished(work: Generator[None, None, _T]) -> _T:
+    """Its result, without a pause."""
     try:
-        message.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UnacceptableCommand(PARSE_ERROR, f"JSON: invalid string at position {error.start}") from None
+        while True:
+            next(work)
+    except StopIteration as end:
+        return cast("_T", end.value)
 
 
-def _read_uncommon(message: bytes) -> Command:
+def _check_utf8(message: bytes) -> Generator[None, None, None]:
+    """In slices that cut no character: as a whole it would be up to four times as large, decoded."""
+    start = 0
+    while start < len(message):
+        end = start + _UTF8_SLICE_BYTES
+        for _ in range(_UTF8_TAIL_BYTES):
+            if end < len(message) and message[end] & 0xC0 == 0x80:
+                end -= 1
+        try:
+            message[start:end].decode("utf-8")
+        except UnicodeDecodeError as error:
+            position = start + error.start
+            raise UnacceptableCommand(PARSE_ERROR, f"JSON: invalid string at position {position}") from None
+        start = end
+        yield
+
+
+def _read_uncommon(message: bytes) -> Generator[None, None, Command]:
     try:
-        members = _top_level(message, MAX_DEPTH)
-    except _Malformed as error:
+        members = yield from _top_level(message, MAX_DEPTH)
+    except Malformed as error:
         raise UnacceptableCommand(PARSE_ERROR, f"JSON: invalid input at position {error.position}") from None
     if members is None:
         raise UnacceptableCommand(INVALID_REQUEST, "Message must be an object")
@@ -195,110 +200,50 @@ def read_head(message: bytes) -> MessageHead:
     if event is not None:
         return MessageHead(None, is_event=True, method=event[1] or b"")
     try:
-        members = dict(_top_level(message, None) or ())
-    except _Malformed:
+        members = dict(_finished(_top_level(message, None)) or ())
+    except Malformed:
         return MessageHead(None, is_event=False)
     return MessageHead(_int32(members.get("id")), is_event="method" in members and "id" not in members)
 
 
-def _top_level(message: bytes, deepest: int | None) -> list[tuple[str, bytes]] | None:
+def _top_level(message: bytes, deepest: int | None) -> Generator[None, None, list[tuple[str, bytes]] | None]:
     """Keys (unescaped) and raw values of the top-level object; None if the message is another JSON value.
 
-    More than `deepest` containers within one another are malformed; None: any depth is read.
+    More than `deepest` containers within one another are malformed; None: any depth is read. Of more than _MEMBERS
+    members the last are not told.
     """
-    start = _after_space(message, 0)
+    start = after_space(message, 0)
     if message[start : start + 1] != b"{":
-        end = _skip_value(message, start, deepest)
-        _expect_end(message, end)
+        _expect_end(message, (yield from skip_value(message, start, deepest)))
         return None
     members: list[tuple[str, bytes]] = []
-    position = _after_space(message, start + 1)
+    position = after_space(message, start + 1)
     if message[position : position + 1] == b"}":
         _expect_end(message, position + 1)
         return members
     while True:
         key = _KEY.match(message, position)
         if key is None:
-            raise _Malformed(position)
+            raise Malformed(position)
         start = key.end()
-        value = _VALUE.match(message, start)
-        end = value.end() if value is not None else _skip_value(message, start, deepest and deepest - 1)
+        end = yield from skip_value(message, start, deepest and deepest - 1)
         delimiter = _DELIMITER.match(message, end)
         if delimiter is None:
-            raise _Malformed(end)
+            raise Malformed(end)
         members.append((_key(key[1]), message[start : min(end, start + _ENVELOPE_VALUE_BYTES)]))
         position = delimiter.end()
-        if delimiter[1] == b"}":
-            _expect_end(message, position)
-            return members
-
-
-def _skip_value(message: bytes, start: int, deepest: int | None) -> int:
-    """Where the value at `start` ends. Walks containers with an explicit stack, flat parts in one match."""
-    stack: list[int] = []
-    position = start
-    steps = 0
-    while True:
-        steps += 1
-        if deepest is not None and steps > MAX_STEPS:
-            raise _Malformed(position)
-        levels = _FLAT_LEVELS if deepest is None else min(_FLAT_LEVELS, deepest - len(stack))
-        match = _FLAT[levels].match(message, position) or _unusual_number(message, position)
-        if match is None:
-            opening = _OPENING.match(message, position)
-            if opening is None or levels == 0:
-                raise _Malformed(position)
-            stack.append(opening[0][0])
-            position = _first_inside(message, opening.end(), stack[-1])
+        if delimiter[1] == b"," and len(members) < _MEMBERS:
             continue
-        position = _after_value(message, match.end(), stack, many=levels == _FLAT_LEVELS)
-        if not stack:
-            return position
-
-
-def _unusual_number(message: bytes, position: int) -> re.Match[bytes] | None:
-    """A number that may be none: like Chrome's parser, ours takes only what a double can hold."""
-    match = _ANY_NUMBER.match(message, position)
-    if match is not None and math.isinf(float(match[0])):
-        raise _Malformed(position)
-    return match
-
-
-def _first_inside(message: bytes, position: int, opening: int) -> int:
-    if opening == 0x5B:
-        return _after_space(message, position)
-    match = _KEY.match(message, position)
-    if match is None:
-        raise _Malformed(position)
-    return match.end()
-
-
-def _after_value(message: bytes, position: int, stack: list[int], *, many: bool) -> int:
-    """Pass flat neighbours, close what closes; the position of the next value, or the end when the stack is empty."""
-    while stack:
-        if many:
-            run = (_MORE_ITEMS if stack[-1] == 0x5B else _MORE_MEMBERS).match(message, position)
-            position = run.end() if run is not None else position
-        position = _after_space(message, position)
-        delimiter = message[position : position + 1]
-        if delimiter == b",":
-            return _first_inside(message, position + 1, stack[-1])
-        if delimiter != (b"]" if stack[-1] == 0x5B else b"}"):
-            raise _Malformed(position)
-        stack.pop()
-        position += 1
-    return position
-
-
-def _after_space(message: bytes, position: int) -> int:
-    match = _SPACE.match(message, position)
-    return match.end() if match is not None else position
+        if delimiter[1] == b",":
+            position = yield from skip_members(message, position - 1, deepest)
+        _expect_end(message, position)
+        return members
 
 
 def _expect_end(message: bytes, position: int) -> None:
-    end = _after_space(message, position)
+    end = after_space(message, position)
     if end != len(message):
-        raise _Malformed(end)
+        raise Malformed(end)
 
 
 def _key(raw: bytes) -> str:
@@ -318,45 +263,6 @@ def _int32(raw: bytes | None) -> int | None:
         return None
     number = int(raw)
     return number if INT32_MIN <= number <= INT32_MAX else None
-
-
-# --- what the relay itself writes ------------------------------------------------------------------------------------
-
-
-def error_answer(
-    command_id: int | None, session_id: str | None, code: int, message: str, error_details: str | None = None
-) -> bytes:
-    """A CDP error response. `error_details` becomes `error.data`, a string: Puppeteer prints it by concatenation."""
-    error: dict[str, object] = {"code": code, "message": message}
-    if error_details is not None:
-        error["data"] = error_details
-    return _dump({"error": error}, command_id, session_id)
-
-
-def empty_result(command_id: int, session_id: str | None) -> bytes:
-    """`{"id":n,"result":{}}`."""
-    return _dump({"result": {}}, command_id, session_id)
-
-
-def _dump(body: dict[str, object], command_id: int | None, session_id: str | None) -> bytes:
-    head: dict[str, object] = {} if command_id is None else {"id": command_id}
-    tail: dict[str, object] = {} if session_id is None else {"sessionId": session_id}
-    return json.dumps({**head, **body, **tail}, separators=(",", ":")).encode()
-
-
-def relay_error(
-    command_id: int, session_id: str | None, *, reason: str, words: str, executed: str, device: str, trace: str
-) -> bytes:
-    """The one error with which the relay answers a command it cannot get answered (delivery.md).
-
-    `executed` is `no` (never written to any socket) or `unknown`; `no` is never false.
-    """
-    fate = "was not executed" if executed == "no" else "may have been executed"
-    retry = "safe" if executed == "no" else "unsafe"
-    details = f"reason={reason} executed={executed} retry={retry} device={device} trace={trace}"
-    return error_answer(
-        command_id, session_id, CDP_SERVER_ERROR, f"Browser-Go: {words}; command {fate}", error_details=details
-    )
 
 
 _ATTACHED = b'{"method":"Target.attachedToTarget"'
@@ -391,21 +297,6 @@ def is_inspector_detached(message: bytes) -> bool:
     return (
         message.startswith(_INSPECTOR_DETACHED) and _OUTER_SESSION.search(message, max(0, len(message) - 160)) is None
     )
-
-
-def detached_event(session_id: str, parent: str | None) -> bytes:
-    """Target.detachedFromTarget, for a session that ends because its channel does."""
-    return _event("Target.detachedFromTarget", {"sessionId": session_id}, parent)
-
-
-def inspector_detached(reason: str) -> bytes:
-    """Inspector.detached, the last event of a page endpoint."""
-    return _event("Inspector.detached", {"reason": reason}, None)
-
-
-def _event(method: str, params: dict[str, str], session_id: str | None) -> bytes:
-    tail = {} if session_id is None else {"sessionId": session_id}
-    return json.dumps({"method": method, "params": params, **tail}, separators=(",", ":")).encode()
 
 
 _METHOD_FORM = re.compile(r"[A-Z][A-Za-z]{1,40}\.[a-z][A-Za-z]{0,60}\Z")

@@ -3,6 +3,7 @@
     BrowserGoError
     ├── NetworkError       connections that drop or never come up
     │   ├── DeviceOffline, DeviceLost, DeviceRestarted, EdgeLost, ServiceUnavailable, DeadlineExceeded
+    │   ├── HandshakeRefused
     ├── ProtocolError      somebody said what may not be said
     │   ├── BadMessage, BadFrame, UnsupportedVersion, MessageTooBig
     ├── StateError         right message, wrong moment
@@ -16,10 +17,10 @@
         └── Unauthenticated, TokenExpired, Forbidden, BadHost, BadOrigin
 
 The five categories are the seed's; close codes and HTTP statuses are those of design/delivery.md
-("Close codes"): 4000-4499 reconnecting may help, 4500-4999 it will not.
+("Close codes"): 4000-4499 reconnecting may help, 4500-4999 it will not. docs/protocol/errors.md shows them all.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 CDP_SERVER_ERROR = -32000
 CLOSE_REASON_MAX_BYTES = 123
@@ -34,6 +35,7 @@ class BrowserGoError(Exception):
     grpc_status: ClassVar[str] = "INTERNAL"
     close_code: ClassVar[int] = 1011
     http_status: ClassVar[int] = 500
+    cdp_error: ClassVar[int] = CDP_SERVER_ERROR  # the code in the answer to a command; CDP has no other for a server
     default_message: ClassVar[str] = "internal error"
 
     def __init__(self, message: str = "", *, retry_after_s: int | None = None) -> None:
@@ -57,6 +59,7 @@ class NetworkError(BrowserGoError):
     retryable = True
     grpc_status = "UNAVAILABLE"
     http_status = 503
+    close_code = 1013
 
 
 class DeviceOffline(NetworkError):
@@ -86,7 +89,6 @@ class EdgeLost(NetworkError):
 
 class ServiceUnavailable(NetworkError):
     code = "SERVICE_UNAVAILABLE"
-    close_code = 1013
     default_message = "a service this needs does not answer"
 
 
@@ -94,12 +96,29 @@ class DeadlineExceeded(NetworkError):
     code = "DEADLINE"
     grpc_status = "DEADLINE_EXCEEDED"
     http_status = 504
-    close_code = 1013
     default_message = "no answer in time"
+
+
+class HandshakeRefused(NetworkError):
+    """A server that was dialed answered the upgrade with an HTTP status. Whoever dialed says what that means."""
+
+    code = "HANDSHAKE_REFUSED"
+    http_status = 502
+    default_message = "the server refused the WebSocket"
+    status: int = 0
+    body: str = ""
+
+    @classmethod
+    def answered(cls, status: int, body: str) -> Self:
+        """What the server's answer was: its status and text."""
+        error = cls(f"HTTP {status}: {body.strip()[:200]}")
+        error.status, error.body = status, body
+        return error
 
 
 class ProtocolError(BrowserGoError):
     category = "protocol"
+    retryable = False
     grpc_status = "INVALID_ARGUMENT"
     http_status = 400
     close_code = 4502
@@ -133,10 +152,15 @@ class MessageTooBig(ProtocolError):
 
 
 class StateError(BrowserGoError):
+    """Raised itself where a state machine lists no such step."""
+
     category = "state"
+    retryable = False
+    close_code = 1011
     code = "INVALID_STATE_TRANSITION"
     grpc_status = "FAILED_PRECONDITION"
     http_status = 409
+    default_message = "this is not possible in the present state"
 
 
 class StaleEpoch(StateError):
@@ -198,6 +222,7 @@ class RateLimited(ResourceError):
 
 class BusinessError(BrowserGoError):
     category = "business"
+    retryable = False
     grpc_status = "FAILED_PRECONDITION"
     http_status = 400
     close_code = 4501

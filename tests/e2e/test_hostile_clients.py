@@ -87,6 +87,32 @@ def test_the_page_for_people_shows_the_same_table() -> None:
     assert all(hostile.why for hostile in hostile_messages.ALL if hostile.relay)
 
 
+def document_of(url: str, levels: int) -> str:
+    """What DOM.getDocument answers for a page of so many elements within one another, unparsed, without the session."""
+    with RawClient(url) as client:
+        session = client.open_page()
+        grow = (
+            f"let e = document.body; for (let n = 0; n < {levels}; n++) e = e.appendChild(document.createElement('b'))"
+        )
+        client.call("Runtime.evaluate", {"expression": grow}, session)
+        client.send(7, "DOM.getDocument", {"depth": -1}, session)
+        while not (message := str(client.socket.recv(30))).startswith('{"id":7,'):
+            pass
+        return message.replace(session, "")
+
+
+@pytest.mark.parametrize(("levels", "answered"), [(140, True), (600, False)])
+def test_a_deep_document_comes_as_it_does_from_chrome(
+    client_ws: str, direct_chrome: DirectChrome, levels: int, answered: bool
+) -> None:
+    """Chrome 156 itself has no more than 300 levels to give, two for each element; it says so, with the id."""
+    relayed, direct = document_of(client_ws, levels), document_of(direct_chrome.client_ws, levels)
+    assert relayed.count('"nodeName":"B"') == direct.count('"nodeName":"B"') == (levels if answered else 0)
+    if not answered:
+        assert relayed == direct
+        assert "stack limit exceeded" in relayed
+
+
 def test_a_ping_between_two_fragments_is_answered_at_once(client_ws: str) -> None:
     with RawClient(client_ws) as client:
         client.socket.socket.sendall(wire([Raw(TEXT, HALF, fin=False)], ""))

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from browsergo.agent.websocket import HandshakeRefused
 from browsergo.core.channel import payloads
 from browsergo.core.channel.client_end import DEVICE_NOT_HERE
 from browsergo.core.channel.frames import Frame, Kind
-from browsergo.core.errors import DeviceGone
+from browsergo.core.errors import DeviceGone, HandshakeRefused
 from browsergo.v2 import registry_pb2, types_pb2
 from tests.fakes.device_client import DeviceClient, EchoDevice, registration
 from tests.fakes.edge_world import World, play, until

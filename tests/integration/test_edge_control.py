@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from browsergo.agent.websocket import HandshakeRefused
 from browsergo.chassis import websocket
-from browsergo.core.errors import DeviceNotFound, ServiceUnavailable
+from browsergo.core.errors import DeviceNotFound, HandshakeRefused, ServiceUnavailable
 from browsergo.v2 import types_pb2
 from edge import control_socket
 from edge.upgrade import Upgrade

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from browsergo.agent.websocket import HandshakeRefused
 from browsergo.core import device_messages as messages
+from browsergo.core.errors import HandshakeRefused
 from edge import device_socket
 from tests.fakes.device_client import DeviceClient, lease, registration, told, until_released
 from tests.fakes.edge_world import World, play, until

@@ -9,9 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from browsergo.agent.websocket import HandshakeRefused
 from browsergo.core import tokens
-from browsergo.core.errors import ServiceUnavailable
+from browsergo.core.errors import HandshakeRefused, ServiceUnavailable
 from edge import clients
 from edge import server as server_module
 from tests.fakes.device_client import DeviceClient, EchoDevice, registration

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from browsergo.agent.websocket import HandshakeRefused
 from browsergo.core.channel.frames import CHUNK_BYTES, EVERY_EDGE, MAX_LINK_MESSAGE_BYTES, Frame, Kind
+from browsergo.core.errors import HandshakeRefused
 from browsergo.core.ids import Binding
 from edge import link_socket
 from edge.core.lifecycle import State

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from browsergo.agent.websocket import HandshakeRefused
+from browsergo.core.errors import HandshakeRefused
 from browsergo.core.tokens import Grant
 from tests.fakes.device_client import EchoDevice
 from tests.fakes.edge_world import World, play

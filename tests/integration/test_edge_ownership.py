@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from browsergo.agent.websocket import HandshakeRefused
 from browsergo.core import device_messages as messages
 from browsergo.core.device_messages import Registration
+from browsergo.core.errors import HandshakeRefused
 from browsergo.v2 import registry_pb2, types_pb2
 from edge.stubs import RegistryStub
 from services.registry.core.conflicts import Policy

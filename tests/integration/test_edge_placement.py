@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from browsergo.agent.websocket import HandshakeRefused
+from browsergo.core.errors import HandshakeRefused
 from tests.fakes.device_client import EchoDevice, registration
 from tests.fakes.edge_world import World, play, until
 

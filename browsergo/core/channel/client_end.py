@@ -9,7 +9,7 @@ One ClientEnds serves one process. Times: `now` monotonic seconds, `wall_ns` Uni
 
 from collections.abc import Callable, Iterator
 
-from browsergo.core import cdp, errors
+from browsergo.core import cdp, errors, relay_messages
 from browsergo.core.channel import (
     client_endings,
     client_flow,
@@ -173,7 +173,7 @@ class ClientEnds:
     def _closed_by_client(self, entry: Channel, command: cdp.Command) -> list[Effect]:
         """Browser.close ends only the caller's channel; it is the one command the relay answers itself."""
         effects = [*client_endings.settled(entry, errors.DeviceGone("the client closed its channel"))]
-        effects.append(Deliver(entry.id, cdp.empty_result(command.id, command.session_id)))
+        effects.append(Deliver(entry.id, relay_messages.empty_result(command.id, command.session_id)))
         effects.extend(self._drop(entry))
         effects.append(Ended(entry.id, None))
         return effects

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from browsergo.core import cdp, errors, semconv
+from browsergo.core import cdp, errors, relay_messages, semconv
 from browsergo.core.channel.client_state import Channel, Deliver, Effect, Finished, Pending
 from browsergo.core.tracing import SpanRecord
 
@@ -11,9 +11,9 @@ def last_words(entry: Channel, error: errors.BrowserGoError) -> Iterator[Effect]
     """What was received and not yet taken, an error for each pending command, and the detached events."""
     yield from settled(entry, error)
     for session_id, parent in reversed(entry.sessions.items()):
-        yield Deliver(entry.id, cdp.detached_event(session_id, parent))
+        yield Deliver(entry.id, relay_messages.detached_event(session_id, parent))
     if "/page/" in entry.endpoint and not entry.page_gone:
-        yield Deliver(entry.id, cdp.inspector_detached(error.code))
+        yield Deliver(entry.id, relay_messages.inspector_detached(error.code))
 
 
 def settled(entry: Channel, error: errors.BrowserGoError) -> Iterator[Effect]:
@@ -40,9 +40,10 @@ def refused(entry: Channel, command_id: int, pending: Pending, error: errors.Bro
 
 def _relay_error(entry: Channel, command_id: int, pending: Pending, error: errors.BrowserGoError) -> bytes:
     """`no` only for what was never written to any path; not recorded there is not the same as not executed."""
-    return cdp.relay_error(
+    return relay_messages.relay_error(
         command_id,
         pending.session_id,
+        code=error.cdp_error,
         reason=error.code,
         words=error.message,
         executed="no" if pending.seq > entry.written else "unknown",

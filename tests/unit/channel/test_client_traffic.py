@@ -141,14 +141,14 @@ def test_a_client_is_held_at_256_unrecorded_commands_and_released_when_they_are_
 
 def test_a_client_is_held_at_4_mib_of_unrecorded_commands() -> None:
     side = open_client()
-    assert only(Hold, side.command(command(1, params="x" * (2 << 20)))) == []
-    assert only(Hold, side.command(command(2, params="x" * (2 << 20)))) == [Hold(CHANNEL, True)]
+    assert only(Hold, side.command(command(1, params={"a": "x" * (2 << 20)}))) == []
+    assert only(Hold, side.command(command(2, params={"a": "x" * (2 << 20)}))) == [Hold(CHANNEL, True)]
     assert side.recorded(1) == [Hold(CHANNEL, False)]
 
 
 def test_one_command_larger_than_the_bound_passes() -> None:
     side = open_client()
-    payload = command(1, params="x" * (5 << 20))
+    payload = command(1, params={"a": "x" * (5 << 20)})
     effects = side.command(payload)
     assert b"".join(frame.payload for frame in sent(effects, Kind.CMD)) == payload
     assert only(Hold, effects) == [Hold(CHANNEL, True)]
@@ -262,7 +262,7 @@ def test_a_path_change_within_a_message_discards_what_came_and_takes_the_replay_
 
 def test_a_large_command_is_replayed_whole() -> None:
     side = open_client()
-    payload = command(1, params="z" * (300 << 10))
+    payload = command(1, params={"a": "z" * (300 << 10)})
     assert len(sent(side.command(payload), Kind.CMD)) == 3
     replayed = sent(side.hello(Binding(1, 2), side.named()), Kind.CMD)
     assert b"".join(frame.payload for frame in replayed) == payload

@@ -216,7 +216,7 @@ def pieces(payload: bytes, seq: int, at: Binding) -> list[Frame]:
 
 def test_a_command_in_pieces_is_recorded_and_dispatched_whole() -> None:
     side, at = open_device()
-    payload = command(1, params="x" * (300 << 10))
+    payload = command(1, params={"a": "x" * (300 << 10)})
     effects = [side.end.frame(1, piece, side.now) for piece in pieces(payload, 1, at)]
     assert effects[:2] == [[], []]
     assert only(Dispatch, effects[2]) == [Dispatch(CHANNEL, payload, NO_TRACE)]
@@ -224,7 +224,7 @@ def test_a_command_in_pieces_is_recorded_and_dispatched_whole() -> None:
 
 def test_a_path_change_within_a_command_discards_what_came_and_takes_the_replay_whole() -> None:
     side, at = open_device()
-    payload = command(1, params="x" * (300 << 10))
+    payload = command(1, params={"a": "x" * (300 << 10)})
     for piece in pieces(payload, 1, at)[:2]:
         side.end.frame(1, piece, side.now)
     [hello] = up(side.receive(Kind.PATH_LOST, channel=bytes(16)), Kind.HELLO)

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from browsergo.agent.websocket import HandshakeRefused, dial
+from browsergo.agent.websocket import dial
 from browsergo.chassis.websocket import ABNORMAL
-from browsergo.core.errors import ServiceUnavailable
+from browsergo.core.errors import HandshakeRefused, ServiceUnavailable
 from tests.fakes.loops import ON_BOTH_LOOPS, Loop
 from tests.fakes.raw_peer import TEXT, Behaviour, RawPeer, close_frame, dialed, raw_frame, raw_server, until_gone
 from tests.fakes.websocket_client import Closed, Received, Socket
