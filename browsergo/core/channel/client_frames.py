@@ -6,6 +6,7 @@
 from browsergo.core.channel import payloads
 from browsergo.core.channel.client_state import Channel, Path, Seek, Send, Sent
 from browsergo.core.channel.frames import Frame, Kind
+from browsergo.core.channel.payloads import Window
 from browsergo.core.ids import Binding
 
 
@@ -16,14 +17,16 @@ def command(entry: Channel, path: Path, sent: Sent, source: int, stamp: int) -> 
     )
 
 
-def acknowledgement(entry: Channel, path: Path, source: int) -> Send:
-    """ACK: the client has taken messages up to `consumed`."""
-    return Send(path, Frame(Kind.ACK, 0, path.edge, source, path.link, entry.id, entry.at, entry.consumed))
+def acknowledgement(entry: Channel, path: Path, source: int, window: Window | None) -> Send:
+    """ACK: the client has taken messages up to `consumed`; so much more may be on its way."""
+    payload = payloads.encode_window(window)
+    frame = Frame(Kind.ACK, 0, path.edge, source, path.link, entry.id, entry.at, entry.consumed, payload=payload)
+    return Send(path, frame)
 
 
-def resume(entry: Channel, path: Path, source: int) -> Send:
+def resume(entry: Channel, path: Path, source: int, window: Window | None) -> Send:
     """RESUME: this binding holds; `consumed` grants credit, `received` says where to replay from."""
-    payload = payloads.encode_received(entry.received)
+    payload = payloads.encode_resume(payloads.Resume(entry.received, window))
     frame = Frame(Kind.RESUME, 0, path.edge, source, path.link, entry.id, entry.at, entry.consumed, payload=payload)
     return Send(path, frame)
 

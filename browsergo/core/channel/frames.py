@@ -180,6 +180,11 @@ class Assembler:
         self._bytes = 0
         self._seq = 0
 
+    @property
+    def size(self) -> int:
+        """Bytes of what is half there."""
+        return self._bytes
+
     def reset(self) -> None:
         """The path changed: whatever was half received is replayed whole."""
         self._parts.clear()
