@@ -55,6 +55,11 @@ class ClientEnds:
         """Commands of all clients that have no answer yet."""
         return sum(len(entry.pending) for entry in self._channels.values())
 
+    def has_channels(self, device: str) -> bool:
+        """Whether clients of the device are here."""
+        known = self._devices.get(device)
+        return known is not None and bool(known.channels)
+
     # --- the client ---------------------------------------------------------------------------------------------
 
     def open(
