@@ -21,7 +21,7 @@ from tests.fakes.edge_process import edge_process
 from tests.fakes.edge_world import LocalEdge, World, play, router_service, until
 from tests.fakes.http_client import HttpAnswer, request
 from tests.fakes.raw_peer import raw_connection, upgrade_lines
-from tests.fakes.websocket_client import Received, Socket, dial_socket
+from tests.fakes.websocket_client import Closed, Received, Socket, dial_socket
 
 LIMIT_BYTES = 1000 << 20
 PIECE = "x" * 100_000
@@ -330,3 +330,60 @@ def test_a_process_measures_its_own_memory(tmp_path: Path) -> None:
             assert "OVERLOADED" in refused.value.body
 
     play(tmp_path, scenario)
+
+
+@pytest.mark.slow
+def test_a_process_whose_clients_take_nothing_climbs_and_once_they_do_comes_all_the_way_down(tmp_path: Path) -> None:
+    """No figure is injected here. Freed memory that the allocator kept would hold the edge on its rung for ever."""
+
+    async def scenario(world: World) -> None:
+        echo = await EchoDevice.start(world)
+        limits = ("--memory-limit-bytes", str(160 << 20), "--overload-stay-s", "0.5")
+        async with edge_process(world, tmp_path, *limits) as edge:
+            await edge.until_failing()
+            headers = world.bearer("cdp:laptop:full")
+            clients = [await dial_socket(edge.address, "/v2/cdp/laptop", headers=headers) for _ in range(20)]
+            for client in clients:
+                client.connection.pause_reading()
+            for number in range(100):
+                echo.event("Fake.flooded", {"n": number, "filler": PIECE})
+            await until(lambda: "channel ended" in edge.part.text, "a channel is closed", 30.0)
+            for client in clients:
+                client.connection.resume_reading()
+            await until(lambda: rungs(edge.part.log)[-1] == "ok", "it is down again", 30.0)
+            assert rungs(edge.part.log)[:3] == ["saving", "refusing", "closing"]
+            assert await fates_of(clients) == {"closed", "served"}
+            assert (await dial_socket(edge.address, "/v2/cdp/laptop", headers=headers)).connection.is_open
+        await echo.leave()
+
+    play(tmp_path, scenario)
+
+
+def rungs(log: list[str]) -> list[str]:
+    """The rungs that a process says it went to."""
+    return [line["rung"] for line in map(json.loads, log) if line["event"] == "overload"]
+
+
+async def fates_of(clients: list[Socket]) -> set[str]:
+    """What became of clients of a flood of 100: closed for the load, or served whole; in order, in both cases."""
+    fates = set()
+    for client in clients:
+        said, end = await everything(client, 100)
+        numbers = [json.loads(message.payload)["params"]["n"] for message in said]
+        assert numbers == list(range(len(numbers)))
+        assert len(numbers) == 100 or (end is not None and end.code == 4005)
+        fates.add("closed" if end is not None else "served")
+    return fates
+
+
+async def everything(client: Socket, messages: int) -> tuple[list[Received], Closed | None]:
+    """What came until so many messages are there, or the connection is over, and how it ended."""
+    arrived: list[Received | Closed] = []
+
+    def is_all() -> bool:
+        arrived.extend(client.pending())
+        return len(arrived) >= messages or any(isinstance(each, Closed) for each in arrived)
+
+    await until(is_all, "all messages, or the end")
+    ends = [each for each in arrived if isinstance(each, Closed)]
+    return [each for each in arrived if isinstance(each, Received)], ends[0] if ends else None
