@@ -30,6 +30,7 @@ from edge.devices import Devices
 from edge.discovery import Discovery
 from edge.gate import EdgeGate, Parts
 from edge.leases import Leases
+from edge.overload import Overload, limits_of
 from edge.placement import Placement
 from edge.server import EdgeServer, http_protocol, listening_socket, make_server
 from edge.stubs import ControlStub, RegistryStub
@@ -68,15 +69,28 @@ class Edge:
         limits = ClientLimits(resume_window_s=config.resume_window_s)
         self.placement = Placement(self.registry, log)
         self.clients = Clients(self.bridge, config.edge_id, self.placement, limits, log)
+        self.overload = Overload(limits_of(config), self.clients, log)
         self.devices = Devices(self.bridge, log)
         self.leases = Leases(self.devices, self.registry, self.run_id, config.lease_renewal_s, log)
         self.gate = EdgeGate(
-            Parts(config, self.admission, addresses, self.clients, self.devices, self.registry, self.control), log
+            Parts(
+                config,
+                self.admission,
+                addresses,
+                self.clients,
+                self.devices,
+                self.registry,
+                self.control,
+                self.overload,
+            ),
+            log,
         )
-        admin = EdgeAdmin(self.run_id, self.clients, self.devices, self.gate.counts, config.insecure_no_auth)
+        admin = EdgeAdmin(
+            self.run_id, self.clients, self.devices, self.gate.counts, self.overload, config.insecure_no_auth
+        )
         self.bridge.connect(self.clients, self.devices, admin)
         tickets = Tickets(None if self.admission.verifier is None else key)
-        discovery = Discovery(self.clients, self.admission, tickets, addresses, self.failing).app()
+        discovery = Discovery(self.clients, self.admission, tickets, addresses, self.overload, self.failing).app()
         device_origin = DeviceOrigin(self.clients, self.admission, addresses).app()
         size = config.max_client_message_bytes
         by_host = ByHost(discovery, device_origin, self.admission, addresses)
@@ -93,7 +107,7 @@ class Edge:
     async def failing(self) -> Mapping[str, str]:
         """For /readyz: the parts that fail, with why."""
         registry, control = await asyncio.gather(_failure(self.registry.ping()), _failure(self.control.status()))
-        found = {"registry": registry, "control": control}
+        found = {"registry": registry, "control": control, "overload": self.overload.refusal}
         if not self.trunks.live():
             found["router"] = "; ".join(trunk.last_error for trunk in self.trunks)
         return {name: why for name, why in found.items() if why}
@@ -173,6 +187,7 @@ async def serve(config: EdgeConfig, stop: Stop) -> None:
         asyncio.create_task(edge.leases.run()),
         asyncio.create_task(edge.registry.watch(edge.devices.changed.set)),
         asyncio.create_task(edge.placement.run()),
+        asyncio.create_task(edge.overload.run()),
     ]
     listeners = [listener, *([origin_listener] if origin_listener is not None else [])]
     serving = asyncio.create_task(_serve_all(edge.servers, listeners))

@@ -12,6 +12,7 @@ from browsergo.core.errors import BadFrame, BrowserGoError, DeviceLost, InvalidA
 from browsergo.v2 import router_pb2, types_pb2
 from edge.clients import Clients
 from edge.devices import Devices
+from edge.overload import Overload
 
 Counts = Callable[[], "dict[str, int]"]
 
@@ -20,12 +21,19 @@ class EdgeAdmin:
     """Executes CommandEdgeRequests. `counts` gives the open sockets by purpose."""
 
     def __init__(
-        self, edge: types_pb2.EdgeRun, clients: Clients, devices: Devices, counts: Counts, insecure_no_auth: bool
+        self,
+        edge: types_pb2.EdgeRun,
+        clients: Clients,
+        devices: Devices,
+        counts: Counts,
+        overload: Overload,
+        insecure_no_auth: bool,
     ) -> None:
         self._edge = edge
         self._clients = clients
         self._devices = devices
         self._counts = counts
+        self._overload = overload
         self._insecure_no_auth = insecure_no_auth
         self._started_s = time.monotonic()
 
@@ -67,9 +75,12 @@ class EdgeAdmin:
             messages_down=self._clients.messages_down,
             messages_up=self._clients.messages_up,
             errors=self._clients.errors,
-            memory_bytes=_peak_memory_bytes(),
+            memory_bytes=self._overload.memory() or _peak_memory_bytes(),
             insecure_no_auth=self._insecure_no_auth,
             pending_commands=self._clients.pending_commands,
+            overload=self._overload.rung.word,
+            memory_limit_bytes=self._overload.limits.memory_bytes,
+            loop_lag_ms=round(self._overload.lag_s * 1000),
         )
 
 

@@ -90,6 +90,11 @@ class CdpSocket:
         else:
             self._early.append(payload)
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What was written and the client has not taken yet."""
+        return self._connection.unsent_bytes + sum(map(len, self._early))
+
     def hold(self, held: bool) -> None:
         """Stop or go on reading."""
         if held:

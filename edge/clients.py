@@ -49,6 +49,10 @@ class ClientSocket(Protocol):
     def end(self, error: errors.BrowserGoError | None) -> None:
         """Close; None: because the client asked for it."""
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What was written and the client has not taken yet."""
+
 
 @dataclass(slots=True)
 class _Fetch:
@@ -132,6 +136,31 @@ class Clients:
         """End every channel from this side."""
         for channel in list(self._sockets):
             self.end(channel, error)
+
+    # --- overload ------------------------------------------------------------------------------------
+
+    def save_credit(self, saving: bool) -> None:
+        """Give channels no more credit than a live one needs, or as much as ever."""
+        self._apply(self._ends.save_credit(saving))
+
+    def buffered_bytes(self) -> dict[bytes, int]:
+        """What is kept of each channel, its socket's buffer included."""
+        buffered = self._ends.buffered_bytes()
+        return {channel: buffered.get(channel, 0) + each.unsent_bytes for channel, each in self._sockets.items()}
+
+    def end_biggest(self, least_bytes: int, error: errors.BrowserGoError) -> ClientSocket | None:
+        """End the channel with the biggest buffers, if they hold so much; its socket, which has the last words."""
+        sizes = self.buffered_bytes()
+        biggest = max(sizes, key=sizes.__getitem__, default=None)
+        if biggest is None or sizes[biggest] < least_bytes:
+            return None
+        socket = self._sockets[biggest]
+        self.end(biggest, error)
+        return socket
+
+    def serves(self, device: str) -> bool:
+        """Whether any channel of the device is here."""
+        return self._ends.has_channels(device)
 
     # --- fetches -------------------------------------------------------------------------------------
 

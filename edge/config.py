@@ -53,6 +53,16 @@ class EdgeConfig(ProcessConfig):
     heartbeat_interval_s: float = Field(default=20.0, ge=1.0, le=300.0, description="how often devices report")
     lease_renewal_s: float = Field(default=15.0, ge=0.5, description="how often leases are renewed, in one batch")
     resume_window_s: float = Field(default=30.0, ge=0.0, le=120.0, description="how long a device may be away")
+    memory_limit_bytes: int | None = Field(
+        default=None, ge=64 << 20, description="what this edge may hold of the memory, instead of memory_share"
+    )
+    memory_share: float = Field(
+        default=0.5, gt=0.0, le=1.0, description="of the memory of the cgroup or the machine, what this edge may hold"
+    )
+    overload_lag_s: float = Field(default=0.5, gt=0.0, description="event-loop lag at which the edge is overloaded")
+    overload_stay_s: float = Field(
+        default=10.0, ge=0.0, description="how long each rung of the overload ladder lasts before it is left"
+    )
     link_pool: int = Field(default=2, ge=1, le=8, description="data connections a device may open")
 
     @field_validator("trusted_proxies")

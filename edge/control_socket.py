@@ -133,6 +133,16 @@ def status_body(status: control_pb2.GetControlStatusResponse, now_unix_s: float)
         },
         "commands": {"pending": sum(edge.pending_commands for edge in edges)},
         "devices": {"total": status.devices_total, "active": status.devices_active},
+        "edges": [
+            {
+                "edgeId": edge.edge.edge_id,
+                "overload": edge.overload,
+                "memoryUsage": edge.memory_bytes,
+                "memoryLimit": edge.memory_limit_bytes,
+                "loopLagMs": edge.loop_lag_ms,
+            }
+            for edge in edges
+        ],
         "parts": [{"name": part.name, "healthy": part.healthy, "detail": part.detail} for part in status.parts],
         "insecureNoAuth": any(edge.insecure_no_auth for edge in edges),
     }

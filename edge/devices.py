@@ -30,6 +30,7 @@ from edge.core.paths import Paths
 _FROM_DEVICES = frozenset({Kind.HELLO, Kind.OPENED, Kind.REFUSED, Kind.CACK, Kind.MSG, Kind.CLOSED, Kind.FETCHED})
 _WITH_EPOCH = frozenset({Kind.HELLO, Kind.OPENED})
 _ON_A_PATH = frozenset({Kind.MSG, Kind.CACK})
+REMEMBERED_S = 120.0  # a device that has left; the longest resume window
 _BY_DEVICE = frozenset({Kind.OPEN, Kind.ANNOUNCE, Kind.FETCH})
 
 
@@ -94,6 +95,7 @@ class Devices:
         self._sessions: dict[str, Session] = {}
         self._links: dict[int, Session] = {}
         self._registering: Counter[str] = Counter()
+        self._left: dict[str, float] = {}  # when devices left that were here, oldest first
         self._link_numbers = int.from_bytes(os.urandom(3))
         self.changed = asyncio.Event()
 
@@ -111,6 +113,11 @@ class Devices:
     def get(self, device: str) -> Session | None:
         """The device's session here."""
         return self._sessions.get(device)
+
+    def knows(self, device: str, within_s: float) -> bool:
+        """Whether the device is here, or was at most so long ago."""
+        left_s = self._left.get(device)
+        return device in self._sessions or (left_s is not None and time.monotonic() - left_s <= within_s)
 
     def by_ticket(self, device: str, ticket: str) -> Session | None:
         """The session whose register ack gave out this link ticket."""
@@ -161,12 +168,20 @@ class Devices:
         self._log.info(
             "device gone", device=session.device, epoch=session.epoch, reason=error.code, detail=error.message
         )
+        self._remember(session.device)
         if session.state is not State.DISCONNECTING:
             session.happened(Input.ENDING)
         for link in list(session.links.values()):
             self.link_lost(session, link)
             link.close(error)
         session.control.close(error)
+
+    def _remember(self, device: str) -> None:
+        now_s = time.monotonic()
+        self._left.pop(device, None)
+        self._left[device] = now_s
+        while (oldest := next(iter(self._left))) and self._left[oldest] < now_s - REMEMBERED_S:
+            del self._left[oldest]
 
     def link_up(self, session: Session, link: LinkPort) -> None:
         """A link connection of the device is open; it counts once it says HELLO."""

@@ -25,6 +25,7 @@ from edge.core.admission import Admission, require_cdp
 from edge.core.endpoints import frontend_prefix, websocket_endpoint
 from edge.core.forwarding import Arrival
 from edge.core.rewriting import LeadingBack, rewrite
+from edge.overload import Overload
 from edge.plain_http import application, knock_of, nothing_here, refusal
 from edge.tickets import Tickets
 
@@ -39,12 +40,19 @@ class Discovery:
     """The HTTP application of the edge's own origin. `readiness` names the parts that fail, with why; empty: ready."""
 
     def __init__(
-        self, clients: Clients, admission: Admission, tickets: Tickets, addresses: Addresses, readiness: Readiness
+        self,
+        clients: Clients,
+        admission: Admission,
+        tickets: Tickets,
+        addresses: Addresses,
+        overload: Overload,
+        readiness: Readiness,
     ) -> None:
         self._clients = clients
         self._admission = admission
         self._tickets = tickets
         self._addresses = addresses
+        self._overload = overload
         self._readiness = readiness
 
     def app(self) -> Starlette:
@@ -74,7 +82,11 @@ class Discovery:
 
     async def _readyz(self, request: Request) -> Response:
         failing = await self._readiness()
-        body = {"status": "not ready" if failing else "ready", "failing": dict(failing)}
+        body = {
+            "status": "not ready" if failing else "ready",
+            "failing": dict(failing),
+            "overload": self._overload.rung.word,
+        }
         return JSONResponse(body, 503 if failing else 200)
 
     async def _nothing(self, request: Request) -> Response:
@@ -89,6 +101,7 @@ class Discovery:
         if not is_device_id(device):
             raise InvalidDeviceId
         require_cdp(grant, device)
+        self._overload.check_newcomer()  # where most clients begin
         fetch = read_fetch(request.method, f"/json/{request.path_params.get('rest', '')}", _query_for_browser(request))
         status, body = await self._clients.fetch(device, fetch.method, fetch.target)
         check_answered(status, _CHROMES_OWN)

@@ -23,6 +23,7 @@ from edge.core.endpoints import Endpoint, Purpose, is_page, websocket_endpoint
 from edge.device_socket import DeviceSocket
 from edge.devices import Devices
 from edge.link_socket import LinkSocket
+from edge.overload import Overload
 from edge.stubs import ControlStub, RegistryStub
 from edge.upgrade import Upgrade
 
@@ -40,6 +41,7 @@ class Parts:
     devices: Devices
     registry: RegistryStub
     control: ControlStub
+    overload: Overload
 
 
 class EdgeGate:
@@ -109,6 +111,8 @@ class EdgeGate:
             await self._open_channel(upgrade, endpoint, grant)
         elif endpoint.purpose is Purpose.DEVICE:
             require_device(grant)
+            if not self._comes_back(grant):
+                parts.overload.check_newcomer()
             device = DeviceSocket(upgrade, grant, parts.devices, parts.registry, parts.config, self._log)
             ours = _echoed(knock.subprotocols, device_messages.SUBPROTOCOL)
             if upgrade.accept(device, ours, max_message_bytes=device_socket.MESSAGE_BYTES):
@@ -124,8 +128,16 @@ class EdgeGate:
         self._open[upgrade] = endpoint.purpose
         upgrade.on_gone(lambda: self._open.pop(upgrade, None))
 
+    def _comes_back(self, grant: Grant) -> bool:
+        """Whether the token is for a device that was here within the resume window, or whose clients wait here."""
+        parts, prefix = self._parts, "device:"
+        names = [scope.removeprefix(prefix) for scope in grant.scopes if scope.startswith(prefix)]
+        window_s = parts.config.resume_window_s
+        return any(parts.devices.knows(name, window_s) or parts.clients.serves(name) for name in names)
+
     async def _open_channel(self, upgrade: Upgrade, endpoint: Endpoint, grant: Grant) -> None:
         require_cdp(grant, endpoint.device)
+        self._parts.overload.check_newcomer()
         socket = CdpSocket(self._parts.clients, upgrade)
         await socket.open(endpoint.device, endpoint.target)
         socket.expire_at(grant.session_expires_unix_s)

@@ -11,11 +11,11 @@ double.
 
 import math
 import re
-import sys
 from collections.abc import Generator
 from itertools import islice
 
 SLICE_BYTES = 1 << 16  # some milliseconds of work at most
+_ANY_DEPTH = 1 << 62
 Slices = Generator[None, None, int]  # gives the loop back after each slice; returns a position
 
 # Patterns for bytes, with possessive quantifiers: linear, never backtracking.
@@ -119,7 +119,7 @@ def _close(message: bytes, position: int, stack: list[int], deepest: int | None)
         if end == position + size and _AFTER_CLOSING.match(message, end) is None:
             raise Malformed(end)  # only closing brackets may stand at the very end of a slice
         piece = memoryview(message)[position:end]
-        closed = _walk(_structure(piece, position), stack, sys.maxsize if deepest is None else deepest, position)
+        closed = _walk(_structure(piece, position), stack, _ANY_DEPTH if deepest is None else deepest, position)
         if closed:
             return position + _end_of_closing(piece, closed)
         position, size = after_space(message, end), SLICE_BYTES

@@ -195,6 +195,9 @@ class EdgeDescription(_message.Message):
     MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     INSECURE_NO_AUTH_FIELD_NUMBER: _builtins.int
     PENDING_COMMANDS_FIELD_NUMBER: _builtins.int
+    OVERLOAD_FIELD_NUMBER: _builtins.int
+    MEMORY_LIMIT_BYTES_FIELD_NUMBER: _builtins.int
+    LOOP_LAG_MS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     uptime_ms: _builtins.int
     clients: _builtins.int
@@ -205,9 +208,16 @@ class EdgeDescription(_message.Message):
     messages_up: _builtins.int
     errors: _builtins.int
     memory_bytes: _builtins.int
+    """resident now; the peak where that is not known"""
     insecure_no_auth: _builtins.bool
     pending_commands: _builtins.int
     """of all its channels: sent by a client, not answered"""
+    overload: _builtins.str
+    """rung of its overload ladder: ok, saving, refusing, closing"""
+    memory_limit_bytes: _builtins.int
+    """what the ladder measures memory_bytes by"""
+    loop_lag_ms: _builtins.int
+    """how late its event loop has been for three seconds"""
     @_builtins.property
     def edge(self) -> _types_pb2.EdgeRun: ...
     def __init__(
@@ -226,10 +236,13 @@ class EdgeDescription(_message.Message):
         memory_bytes: _builtins.int = ...,
         insecure_no_auth: _builtins.bool = ...,
         pending_commands: _builtins.int = ...,
+        overload: _builtins.str = ...,
+        memory_limit_bytes: _builtins.int = ...,
+        loop_lag_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["edge", b"edge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "clients", b"clients", "devices", b"devices", "edge", b"edge", "errors", b"errors", "insecure_no_auth", b"insecure_no_auth", "memory_bytes", b"memory_bytes", "messages_down", b"messages_down", "messages_up", b"messages_up", "operators", b"operators", "pending_commands", b"pending_commands", "uptime_ms", b"uptime_ms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "clients", b"clients", "devices", b"devices", "edge", b"edge", "errors", b"errors", "insecure_no_auth", b"insecure_no_auth", "loop_lag_ms", b"loop_lag_ms", "memory_bytes", b"memory_bytes", "memory_limit_bytes", b"memory_limit_bytes", "messages_down", b"messages_down", "messages_up", b"messages_up", "operators", b"operators", "overload", b"overload", "pending_commands", b"pending_commands", "uptime_ms", b"uptime_ms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,6 +2,7 @@
 
 server -> operator  control:status   {status, timestamp, version, uptime (s), connections{total, active, errors},
 resources{memoryUsage, queueSize, connectionPoolSize}, parts[{name, healthy, detail}],
+edges[{edgeId, overload (ok, saving, refusing, closing), memoryUsage, memoryLimit, loopLagMs}],
 commands{pending}, devices{total, active}, insecureNoAuth}
 operator -> server  control:status   {}
 operator -> server  control:command  {command, params}

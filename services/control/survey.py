@@ -92,9 +92,11 @@ async def _ask_router(peer: RouterPeer, deadline_s: float) -> RouterView:
 async def _ask_edge(edge: EdgeKey, routers: Sequence[RouterPeer], deadline_s: float) -> EdgeView:
     name = f"edge {edge.edge_id}"
     try:
-        return EdgeView(fleet.well(name), await commands.describe_edge(routers, edge, deadline_s))
+        found = await commands.describe_edge(routers, edge, deadline_s)
     except BrowserGoError as error:
         return EdgeView(fleet.unwell(name, error, deadline_s), None)
+    load = fleet.overloaded(name, found.overload, found.memory_bytes, found.memory_limit_bytes, found.loop_lag_ms)
+    return EdgeView(load, found)
 
 
 def _edges_of(status: router_pb2.GetRouterStatusResponse) -> list[EdgeKey]:

@@ -43,6 +43,10 @@ def check_status(message: dict[str, Any]) -> None:
     assert status["devices"] == {"total": 1, "active": 1}
     parts = {part["name"]: part for part in status["parts"]}
     assert {"registry", "edge edge-1", "edge edge-2"} <= set(parts)
+    for edge in status["edges"]:
+        assert edge["overload"] == "ok", edge
+        assert 10 << 20 < edge["memoryUsage"] < edge["memoryLimit"]
+    assert {edge["edgeId"] for edge in status["edges"]} == {"edge-1", "edge-2"}
     assert all(part["healthy"] and not part["detail"] for part in parts.values())
     assert status["insecureNoAuth"] is False
 

@@ -6,7 +6,7 @@ from grpc import aio
 
 from browsergo.chassis.grpc_errors import aborting
 from browsergo.core.errors import BrowserGoError
-from browsergo.v2 import control_pb2, control_pb2_grpc, types_pb2
+from browsergo.v2 import control_pb2, control_pb2_grpc, router_pb2, types_pb2
 
 Context = aio.ServicerContext[Any, Any]
 
@@ -16,6 +16,7 @@ class FakeControl(control_pb2_grpc.ControlServiceServicer):
 
     def __init__(self) -> None:
         self.devices: list[types_pb2.Device] = []
+        self.edges: list[router_pb2.EdgeDescription] = []
         self.disconnected: list[control_pb2.ControlDisconnectDeviceRequest] = []
         self.failure: BrowserGoError | None = None
 
@@ -26,7 +27,12 @@ class FakeControl(control_pb2_grpc.ControlServiceServicer):
         self._fail()
         part = control_pb2.PartStatus(name="registry", healthy=True)
         return control_pb2.GetControlStatusResponse(
-            status="ok", version="9.9.9", uptime_ms=1500, parts=[part], devices_total=len(self.devices)
+            status="ok",
+            version="9.9.9",
+            uptime_ms=1500,
+            parts=[part],
+            devices_total=len(self.devices),
+            edges=self.edges,
         )
 
     @aborting

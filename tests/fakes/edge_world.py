@@ -120,6 +120,7 @@ class LocalEdge:
             parts.clients.keep_time(),
             parts.leases.run(),
             parts.placement.run(),
+            parts.overload.run(),
         )
         self._tasks = [asyncio.create_task(each) for each in work]
 

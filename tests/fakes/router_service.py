@@ -20,8 +20,8 @@ Context = aio.ServicerContext[Any, Any]
 class FakeRouter(router_pb2_grpc.RouterServiceServicer):
     """Has trunks to `edges`, which hold `devices`.
 
-    `failure` is what it answers to commands instead; `stalled`: it never answers; `company`: it answers
-    GetStatus when so many others were asked too.
+    `failure` is what it answers to commands instead; `overload` the rung that its edges say they are on; `stalled`: it
+    never answers; `company`: it answers GetStatus when so many others were asked too.
     """
 
     def __init__(self, router_id: str, edges: Sequence[types_pb2.EdgeRun] = ()) -> None:
@@ -30,6 +30,7 @@ class FakeRouter(router_pb2_grpc.RouterServiceServicer):
         self.devices: set[str] = set()
         self.commands: list[router_pb2.CommandEdgeRequest] = []
         self.failure: BrowserGoError | None = None
+        self.overload = ""
         self.stalled = False
         self.company: asyncio.Barrier | None = None
 
@@ -54,7 +55,8 @@ class FakeRouter(router_pb2_grpc.RouterServiceServicer):
         if request.edge.boot not in self.edges:
             raise EdgeNotFound
         if request.HasField("describe_edge"):
-            description = router_pb2.EdgeDescription(edge=self.edges[request.edge.boot], devices=len(self.devices))
+            edge, devices = self.edges[request.edge.boot], len(self.devices)
+            description = router_pb2.EdgeDescription(edge=edge, devices=devices, overload=self.overload)
             return router_pb2.CommandEdgeResponse(edge_description=description)
         was_connected = request.disconnect_device.device_id in self.devices
         self.devices.discard(request.disconnect_device.device_id)

@@ -10,7 +10,7 @@ import pytest
 
 from browsergo.chassis import websocket
 from browsergo.core.errors import DeviceNotFound, HandshakeRefused, ServiceUnavailable
-from browsergo.v2 import types_pb2
+from browsergo.v2 import router_pb2, types_pb2
 from edge import control_socket
 from edge.upgrade import Upgrade
 from tests.fakes.devices import EDGE_1, identity
@@ -48,6 +48,21 @@ def test_the_status_comes_first_and_again_when_asked(tmp_path: Path) -> None:
         assert abs(status["timestamp"] - time.time() * 1000) < 10_000
         again = await answer(operator, {"type": "control:status", "id": "s"})
         assert (again["type"], again["id"]) == ("control:status", "s")
+
+    play(tmp_path, scenario)
+
+
+def test_the_status_says_how_loaded_each_edge_is(tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        world.control.edges = [
+            router_pb2.EdgeDescription(
+                edge=EDGE_1, overload="refusing", memory_bytes=850, memory_limit_bytes=1000, loop_lag_ms=7
+            )
+        ]
+        operator = await world.operator()
+        status = (await answer(operator, {"type": "control:status"}))["data"]
+        load = {"overload": "refusing", "memoryUsage": 850, "memoryLimit": 1000, "loopLagMs": 7}
+        assert status["edges"] == [{"edgeId": EDGE_1.edge_id} | load]
 
     play(tmp_path, scenario)
 

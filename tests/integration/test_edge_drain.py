@@ -2,12 +2,10 @@
 
 import asyncio
 import contextlib
-import json
 import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -15,43 +13,22 @@ from browsergo.core import device_messages as messages
 from browsergo.core.channel.frames import Kind
 from browsergo.v2 import registry_pb2, types_pb2
 from tests.fakes.device_client import DeviceClient, EchoDevice, registration
+from tests.fakes.edge_process import EdgeProcess, edge_process
 from tests.fakes.edge_world import World, play, until
 from tests.fakes.http_client import request
 from tests.fakes.parts import Part
-from tests.fakes.raw_peer import Address, raw_connection, upgrade_lines
+from tests.fakes.raw_peer import raw_connection, upgrade_lines
 from tests.fakes.trunk_client import raw_trunk
 from tests.fakes.websocket_client import Socket, dial_socket
 
 LAPTOP = "/v2/cdp/laptop"
 
 
-class EdgeProcess(NamedTuple):
-    """An edge that is a process of its own, in a world that is in this one."""
-
-    part: Part
-    address: Address
-
-    async def end(self) -> int:
-        """Its exit code, without a signal from here."""
-        return await asyncio.to_thread(self.part.ended)
-
-
 @contextlib.asynccontextmanager
-async def edge_process(world: World, folder: Path, drain_s: float) -> AsyncIterator[EdgeProcess]:
-    argv = ["edge", "--edge-id", "edge-p", "--port", "0", "--registry", f"unix:{folder / 'registry.sock'}"]
-    argv += ["--control", f"unix:{folder / 'control.sock'}", "--signing-key", str(world.key_path)]
-    argv += ["--routers", world.router.address, "--drain-s", str(drain_s)]
-    part = Part("edge-p", argv, {})
-    try:
-        await asyncio.to_thread(part.wait_ready)
-        ready = next(line for line in map(json.loads, part.log) if line["event"] == "ready")
-        edge = EdgeProcess(part, tuple(ready["address"]))
-        async with asyncio.timeout(10):
-            while (await request(edge.address, "/readyz")).status != 200:  # noqa: ASYNC110 - it is another process
-                await asyncio.sleep(0.01)
+async def draining_edge(world: World, folder: Path, drain_s: float) -> AsyncIterator[EdgeProcess]:
+    async with edge_process(world, folder, "--drain-s", str(drain_s)) as edge:
+        await edge.until_failing()
         yield edge
-    finally:
-        await asyncio.to_thread(part.end)
 
 
 async def client_of(world: World, edge: EdgeProcess) -> Socket:
@@ -75,7 +52,7 @@ async def holder(world: World) -> str:
 
 def test_an_edge_with_nobody_on_it_ends_at_once(tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
-        async with edge_process(world, tmp_path, 60) as edge:
+        async with draining_edge(world, tmp_path, 60) as edge:
             began = time.monotonic()
             edge.part.send(signal.SIGTERM)
             assert await edge.end() == 0
@@ -88,7 +65,7 @@ def test_an_edge_with_nobody_on_it_ends_at_once(tmp_path: Path) -> None:
 def test_clients_may_finish_and_those_that_do_not_are_told_truthfully(tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         echo = await EchoDevice.start(world)
-        async with edge_process(world, tmp_path, 1.5) as edge:
+        async with draining_edge(world, tmp_path, 1.5) as edge:
             finishes, stays = await client_of(world, edge), await client_of(world, edge)
             operator = await dial_socket(edge.address, "/v2/control", headers=world.bearer("control:read"))
             async with raw_connection(edge.address) as late:
@@ -117,7 +94,7 @@ def test_clients_may_finish_and_those_that_do_not_are_told_truthfully(tmp_path: 
 def test_new_connections_are_refused_from_the_first_signal_on(tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         echo = await EchoDevice.start(world)
-        async with edge_process(world, tmp_path, 60) as edge:
+        async with draining_edge(world, tmp_path, 60) as edge:
             client = await client_of(world, edge)
             edge.part.send(signal.SIGTERM)
             await until(lambda: '"stopping"' in edge.part.text, "it has heard the signal")
@@ -134,7 +111,7 @@ def test_new_connections_are_refused_from_the_first_signal_on(tmp_path: Path) ->
 def test_a_second_signal_ends_the_wait(tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         echo = await EchoDevice.start(world)
-        async with edge_process(world, tmp_path, 600) as edge:
+        async with draining_edge(world, tmp_path, 600) as edge:
             client = await client_of(world, edge)
             client.send_json({"id": 1, "method": "Hold.answer", "params": {}})
             await until(lambda: echo.executed == ["Hold.answer"], "the command is executed")
@@ -153,7 +130,7 @@ def test_a_second_signal_ends_the_wait(tmp_path: Path) -> None:
 
 def test_devices_are_asked_to_leave_and_their_leases_given_back(tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
-        async with edge_process(world, tmp_path, 0.5) as edge:
+        async with draining_edge(world, tmp_path, 0.5) as edge:
             device = await device_on(world, edge)
             assert await holder(world) == "edge-p"
             edge.part.send(signal.SIGTERM)
@@ -169,7 +146,7 @@ def test_devices_are_asked_to_leave_and_their_leases_given_back(tmp_path: Path) 
 
 def test_a_device_that_leaves_for_another_edge_ends_the_wait_and_keeps_its_lease_there(tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
-        async with edge_process(world, tmp_path, 60) as edge:
+        async with draining_edge(world, tmp_path, 60) as edge:
             device = await device_on(world, edge)
             began = time.monotonic()
             edge.part.send(signal.SIGTERM)
@@ -188,7 +165,7 @@ def test_a_device_that_leaves_for_another_edge_ends_the_wait_and_keeps_its_lease
 
 def test_an_edge_whose_registry_is_away_still_ends_with_zero(tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
-        async with edge_process(world, tmp_path, 0.5) as edge:
+        async with draining_edge(world, tmp_path, 0.5) as edge:
             device = await device_on(world, edge)
             await world.stop_registry()
             edge.part.send(signal.SIGTERM)
@@ -221,7 +198,7 @@ def test_a_router_process_ends_its_trunks_in_good_order(tmp_path: Path) -> None:
 def test_a_killed_edge_is_told_to_the_edges_of_its_clients(tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         far = types_pb2.EdgeRun(edge_id="far", boot=4711)
-        async with edge_process(world, tmp_path, 60) as edge, raw_trunk(world.router.address, far) as trunk:
+        async with draining_edge(world, tmp_path, 60) as edge, raw_trunk(world.router.address, far) as trunk:
             edge.part.send(signal.SIGKILL)
             assert (await trunk.receive()).kind == Kind.UNREACHABLE
 

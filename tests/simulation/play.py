@@ -328,7 +328,7 @@ class Play(World):
                 self.bindings[edge.address, entry.id] = entry.at
                 if len(entry.unaccepted) > 8 or entry.unaccepted_bytes > 2000 + SLACK_BYTES or len(entry.pending) > 12:
                     raise Violation("I6: too many commands at the client end")
-                if sum(len(payload) for _, payload in entry.waiting) > DEVICE_LIMITS.credit_bytes + SLACK_BYTES:
+                if sum(len(payload) for payload in entry.waiting) > DEVICE_LIMITS.credit_bytes + SLACK_BYTES:
                     raise Violation("I6: too much waits for a client")
         out = [entry.out_bytes for entry in self.agent.end._channels.values()]
         if any(size > DEVICE_LIMITS.channel_bytes + SLACK_BYTES for size in out):

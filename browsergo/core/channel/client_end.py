@@ -50,7 +50,7 @@ class ClientEnds:
         self._edge = edge
         self._edge_id = edge_id
         self._draw = draw
-        self._limits = limits or ClientLimits()
+        self._limits = self._full_limits = limits or ClientLimits()
         self._channels: dict[bytes, Channel] = {}
         self._devices: dict[str, DeviceView] = {}
         self.late_answers = 0
@@ -63,6 +63,11 @@ class ClientEnds:
     def pending_commands(self) -> int:
         """Commands of all clients that have no answer yet."""
         return sum(len(entry.pending) for entry in self._channels.values())
+
+    def has_channels(self, device: str) -> bool:
+        """Whether clients of the device are here."""
+        known = self._devices.get(device)
+        return known is not None and bool(known.channels)
 
     # --- the client ---------------------------------------------------------------------------------------------
 
@@ -122,6 +127,18 @@ class ClientEnds:
         client_flow.drain(entry, self._limits, self._edge, effects)
         client_flow.regulate(entry, self._limits, effects)
         return effects
+
+    def save_credit(self, saving: bool) -> list[Effect]:
+        """Give channels no more credit than a live one needs, or as much as ever; their device ends are told."""
+        self._limits = client_flow.saving(self._full_limits) if saving else self._full_limits
+        effects: list[Effect] = []
+        for entry in self._channels.values():
+            client_flow.grant(entry, self._limits, self._edge, effects)
+        return effects
+
+    def buffered_bytes(self) -> dict[bytes, int]:
+        """What is kept here of each channel, for its client and for its browser; costs a look at every message."""
+        return {entry.id: client_flow.buffered_bytes(entry) for entry in self._channels.values()}
 
     def end(self, channel: bytes, error: errors.BrowserGoError) -> list[Effect]:
         """This side ends the channel (drain, token expired, misuse): every pending command is answered first."""
@@ -251,7 +268,7 @@ class ClientEnds:
         pending = entry.pending.pop(command_id, None)
         if pending is None:  # Playwright asserts on an answer it did not ask for
             self.late_answers += 1
-            client_flow.take(entry, entry.received, None, self._limits, self._edge, effects)
+            client_flow.skip(entry, len(payload), self._limits, self._edge, effects)
             return
         effects.append(
             client_endings.finished(entry, command_id, pending, size=len(payload), end_ns=wall_ns, error=None)
@@ -353,7 +370,7 @@ class ClientEnds:
         entry.assembler.reset()
         client_flow.trim(entry, opened.last)
         entry.granted, entry.ungranted_bytes = entry.consumed, 0
-        effects: list[Effect] = [client_frames.resume(entry, path, self._edge)]
+        effects: list[Effect] = [client_frames.resume(entry, path, self._edge, self._limits.window)]
         for sent in entry.unaccepted:
             self._put(entry, sent, effects, wall_ns)
         client_flow.regulate(entry, self._limits, effects)

@@ -18,7 +18,7 @@ def last_words(entry: Channel, error: errors.BrowserGoError) -> Iterator[Effect]
 
 def settled(entry: Channel, error: errors.BrowserGoError) -> Iterator[Effect]:
     """Every command of the client answered: by what waits for it, then by one error each, in send order."""
-    for _, payload in entry.waiting:
+    for payload in entry.waiting:
         yield Deliver(entry.id, payload)
     for command_id, pending in in_send_order(entry):
         span, answer = refused(entry, command_id, pending, error)

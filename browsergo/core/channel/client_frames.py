@@ -7,6 +7,7 @@ and nothing of their channel is before them that would rise with them (queue.py)
 from browsergo.core.channel import payloads
 from browsergo.core.channel.client_state import Channel, Path, Seek, Send, Sent
 from browsergo.core.channel.frames import Frame, Kind, Priority
+from browsergo.core.channel.payloads import Window
 from browsergo.core.ids import Binding
 
 
@@ -16,16 +17,18 @@ def command(entry: Channel, path: Path, sent: Sent, source: int, stamp: int) -> 
     return Frame(*address, sent.seq, sent.trace, stamp, sent.payload, sent.priority)
 
 
-def acknowledgement(entry: Channel, path: Path, source: int) -> Send:
-    """ACK: the client has taken messages up to `consumed`."""
-    return Send(path, Frame(Kind.ACK, 0, path.edge, source, path.link, entry.id, entry.at, entry.consumed))
+def acknowledgement(entry: Channel, path: Path, source: int, window: Window | None) -> Send:
+    """ACK: the client has taken messages up to `consumed`; so much more may be on its way."""
+    payload = payloads.encode_window(window)
+    frame = Frame(Kind.ACK, 0, path.edge, source, path.link, entry.id, entry.at, entry.consumed, payload=payload)
+    return Send(path, frame)
 
 
-def resume(entry: Channel, path: Path, source: int) -> Send:
+def resume(entry: Channel, path: Path, source: int, window: Window | None) -> Send:
     """RESUME: this binding holds; `consumed` grants credit, `received` says where to replay from."""
-    payload = payloads.encode_received(entry.received)
-    frame = Frame(Kind.RESUME, 0, path.edge, source, path.link, entry.id, entry.at, entry.consumed)
-    return Send(path, frame._replace(payload=payload, priority=Priority.CRITICAL))
+    payload = payloads.encode_resume(payloads.Resume(entry.received, window))
+    frame = Frame(Kind.RESUME, 0, path.edge, source, path.link, entry.id, entry.at, entry.consumed, payload=payload)
+    return Send(path, frame._replace(priority=Priority.CRITICAL))
 
 
 def close(path: Path, at: Binding, channel: bytes, claim: str, source: int) -> Send:

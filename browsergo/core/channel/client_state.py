@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from browsergo.core import errors
 from browsergo.core.channel.frames import Assembler, Frame
+from browsergo.core.channel.payloads import Window
 from browsergo.core.channel.pieces import Payload
 from browsergo.core.ids import UNBOUND, Binding
 from browsergo.core.tracing import SpanRecord, Traceparent
@@ -21,6 +22,7 @@ class ClientLimits:
     waiting_messages: int = 4096  # more than any credit: only answers made here can come to so many
     ack_messages: int = 128
     ack_bytes: int = 1 << 20
+    window: Window | None = None  # narrower than the device end's own; its acknowledgements come in smaller steps
     open_timeout_s: float = 10.0
     open_retry_s: float = 0.5
     resume_window_s: float = 30.0
@@ -156,7 +158,7 @@ class Channel:
     ungranted_bytes: int = 0
     writable: bool = True
     held: bool = False
-    waiting: deque[tuple[int, Payload]] = field(default_factory=deque)
+    waiting: deque[Payload] = field(default_factory=deque)
     page_gone: bool = False  # Chrome has said Inspector.detached already
     sessions: dict[str, str | None] = field(default_factory=dict)
     assembler: Assembler = field(default_factory=Assembler)

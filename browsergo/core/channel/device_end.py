@@ -172,6 +172,7 @@ class DeviceEnd:
         if entry is None:
             return []
         effects: list[DeviceEffect] = []
+        entry.window = payloads.decode_window(frame.payload)
         self._trim(entry, frame.seq, now, effects)
         self._flush(entry, effects)
         return effects
@@ -181,7 +182,7 @@ class DeviceEnd:
         entry = self._bound(frame)
         if entry is None:
             return []
-        received = payloads.decode_received(frame.payload)
+        received, entry.window = payloads.decode_resume(frame.payload)
         effects: list[DeviceEffect] = []
         entry.confirm_by = None
         entry.full_since = now if entry.paused else None
@@ -304,15 +305,22 @@ class DeviceEnd:
 
         Waiting until a large one fits could last for ever: the client end acknowledges in steps, not each message.
         """
-        limits = self._limits
+        messages, size_bytes = self._window(entry)
         for index in range(len(entry.out) - entry.unsent, len(entry.out)):
             message = entry.out[index]
             flying = message.seq - 1 - entry.acked
-            if flying >= limits.credit_messages or entry.flying_bytes >= limits.credit_bytes:
+            if flying >= messages or entry.flying_bytes >= size_bytes:
                 return
             self._up(entry, Kind.MSG, effects, seq=message.seq, message=message)
             entry.sent = message.seq
             entry.flying_bytes += len(message.payload)
+
+    def _window(self, entry: DeviceChannel) -> tuple[int, int]:
+        """How many messages and bytes may be on their way: our own bounds, or the client end's if it asks for less."""
+        limits, asked = self._limits, entry.window
+        if asked is None:
+            return limits.credit_messages, limits.credit_bytes
+        return min(limits.credit_messages, asked.messages), min(limits.credit_bytes, asked.size_bytes)
 
     def _trim(self, entry: DeviceChannel, acked: int, now: float, effects: list[DeviceEffect]) -> None:
         if acked <= entry.acked:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from browsergo.core.channel.frames import Assembler, Frame
+from browsergo.core.channel.payloads import Window
 from browsergo.core.channel.pieces import Payload
 from browsergo.core.ids import UNBOUND, Binding
 
@@ -104,6 +105,7 @@ class DeviceChannel:
     out_bytes: int = 0
     sent: int | None = None  # None: wait for RESUME
     flying_bytes: int = 0
+    window: Window | None = None  # what the client end asks for, if it is not all that we would send
     running: dict[int, Running] = field(default_factory=dict)
     paused: bool = False
     confirm_by: float | None = None  # a RESUME must come until then

@@ -196,6 +196,11 @@ class Assembler:
         self._bytes = 0
         self._inflater: Inflater | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes of what is half there."""
+        return self._bytes
+
     def reset(self) -> None:
         """The path changed: whatever was half received is replayed whole."""
         self._seq, self._parts, self._bytes, self._inflater = None, [], 0, None

@@ -37,6 +37,20 @@ class Ending(NamedTuple):
     message: str
 
 
+class Window(NamedTuple):
+    """ACK and RESUME: how much may be on its way to the client end, both from 1; None: as much as the agent allows."""
+
+    messages: int
+    size_bytes: int
+
+
+class Resume(NamedTuple):
+    """RESUME: where to replay from, and within which window; what was consumed is the frame's seq."""
+
+    received: int
+    window: Window | None = None
+
+
 class Named(NamedTuple):
     """One channel in a HELLO."""
 
@@ -124,14 +138,25 @@ def decode_claim(payload: bytes) -> str:
     return claim
 
 
-def encode_received(received: int) -> bytes:
-    """RESUME: where to replay from; what was consumed is the frame's seq."""
-    return _dump({"received": received})
+def encode_resume(body: Resume) -> bytes:
+    """The payload of a RESUME: `{received}`, and `window: [messages, bytes]` where there is one."""
+    return _dump({"received": body.received} | _window_field(body.window))
 
 
-def decode_received(payload: bytes) -> int:
-    """The reverse of `encode_received`. Raises BadFrame."""
-    return _count(_load(payload), "received")
+def decode_resume(payload: bytes) -> Resume:
+    """The reverse of `encode_resume`. Raises BadFrame."""
+    found = _load(payload)
+    return Resume(_count(found, "received"), _window(found))
+
+
+def encode_window(window: Window | None) -> bytes:
+    """The payload of an ACK: nothing, or `{window: [messages, bytes]}`."""
+    return _dump(_window_field(window)) if window is not None else b""
+
+
+def decode_window(payload: bytes) -> Window | None:
+    """The reverse of `encode_window`. Raises BadFrame."""
+    return _window(_load(payload)) if payload else None
 
 
 def encode_device(device: str) -> bytes:
@@ -143,6 +168,19 @@ def decode_device(payload: bytes) -> str:
     """The reverse of `encode_device`. Raises BadFrame."""
     (device,) = _strings(_load(payload), "device")
     return device
+
+
+def _window_field(window: Window | None) -> dict[str, Any]:
+    return {"window": list(window)} if window is not None else {}
+
+
+def _window(found: dict[str, Any]) -> Window | None:
+    row = found.get("window")
+    if row is None:
+        return None
+    if not isinstance(row, list) or len(row) != 2 or any(type(count) is not int or count < 1 for count in row):
+        raise BadFrame("a window is two numbers above 0")
+    return Window(*row)
 
 
 def _named(row: object) -> Named:

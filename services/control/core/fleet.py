@@ -36,6 +36,14 @@ def unwell(name: str, error: BrowserGoError, deadline_s: float) -> Part:
     return Part(name, False, f"{error.code}: {error.message}")
 
 
+def overloaded(name: str, rung: str, memory_bytes: int, limit_bytes: int, lag_ms: int) -> Part:
+    """An edge that answered, by the rung of its overload ladder; an edge of an older version names none."""
+    if rung in {"", OK}:
+        return well(name)
+    figures = f"memory {memory_bytes >> 20} of {limit_bytes >> 20} MiB, loop lag {lag_ms} ms"
+    return Part(name, False, f"overloaded ({rung}): {figures}")
+
+
 def overall(parts: Iterable[Part]) -> str:
     """`ok` if every part is well, else `degraded`."""
     return OK if all(part.healthy for part in parts) else DEGRADED

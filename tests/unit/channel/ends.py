@@ -180,7 +180,9 @@ class DeviceSide:
         return self.receive(Kind.CMD, at=at, seq=seq, payload=payload, **fields)
 
     def resume(self, at: Binding, *, consumed: int = 0, received: int = 0, link: int = 1) -> list[DeviceEffect]:
-        return self.receive(Kind.RESUME, link=link, at=at, seq=consumed, payload=payloads.encode_received(received))
+        return self.receive(
+            Kind.RESUME, link=link, at=at, seq=consumed, payload=payloads.encode_resume(payloads.Resume(received))
+        )
 
     def acknowledge(self, at: Binding, consumed: int) -> list[DeviceEffect]:
         return self.receive(Kind.ACK, at=at, seq=consumed)

@@ -47,7 +47,7 @@ def test_a_newer_hello_of_the_same_boot_resumes_and_replays_in_order_what_was_no
     effects = side.hello(Binding(1, 2), side.named(last=3), path=NEXT)
     [resume, *replayed] = only(Send, effects)
     assert (resume.path, resume.frame.kind, resume.frame.seq) == (NEXT, Kind.RESUME, 1)
-    assert payloads.decode_received(resume.frame.payload) == 1
+    assert payloads.decode_resume(resume.frame.payload).received == 1
     assert [(send.path, send.frame.seq, send.frame.at) for send in replayed] == [
         (NEXT, 4, Binding(1, 2)),
         (NEXT, 5, Binding(1, 2)),
@@ -70,7 +70,7 @@ def test_resume_tells_what_was_consumed_and_what_was_received_apart() -> None:
     side.message(3, event())
     [resume] = sent(side.hello(Binding(1, 2), side.named()), Kind.RESUME)
     assert resume.seq == 1
-    assert payloads.decode_received(resume.payload) == 3
+    assert payloads.decode_resume(resume.payload).received == 3
 
 
 @pytest.mark.parametrize("at", [Binding(1, 4), Binding(1, 5), Binding(0, 9)])
@@ -225,7 +225,7 @@ def test_what_was_under_way_on_a_lost_path_still_counts() -> None:
     assert only(Deliver, side.message(1, answer(1)))
     effects = side.hello(Binding(1, 2), side.named(last=1))
     assert sent(effects, Kind.CMD) == []
-    assert payloads.decode_received(sent(effects, Kind.RESUME)[0].payload) == 1
+    assert payloads.decode_resume(sent(effects, Kind.RESUME)[0].payload).received == 1
 
 
 def test_a_device_that_does_not_come_back_within_the_window_is_lost() -> None:

@@ -65,7 +65,7 @@ def test_opened_answers_the_upgrade_and_is_resumed_on_the_path_it_came_by() -> N
     assert only(Upgraded, effects) == [Upgraded(CHANNEL)]
     [resume] = sent(effects, Kind.RESUME)
     assert (resume.at, resume.edge, resume.link, resume.seq) == (Binding(1, 4), PATH.edge, PATH.link, 0)
-    assert payloads.decode_received(resume.payload) == 0
+    assert payloads.decode_resume(resume.payload).received == 0
 
 
 def test_no_command_is_written_before_opened() -> None:

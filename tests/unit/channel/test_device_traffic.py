@@ -176,7 +176,7 @@ def test_a_full_channel_without_a_path_is_not_slow_but_away() -> None:
 def open_other(side: DeviceSide) -> None:
     side.ask_open("c2", channel=OTHER)
     at = up(side.dialed(OTHER), Kind.OPENED)[0].at
-    side.receive(Kind.RESUME, channel=OTHER, at=at, payload=payloads.encode_received(0))
+    side.receive(Kind.RESUME, channel=OTHER, at=at, payload=payloads.encode_resume(payloads.Resume(0)))
 
 
 def test_the_total_bound_stops_whoever_speaks_next_and_frees_it_when_the_other_is_acknowledged() -> None:

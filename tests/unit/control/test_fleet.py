@@ -30,6 +30,13 @@ def test_one_part_that_is_unwell_degrades_the_whole() -> None:
     assert fleet.overall([well, Part("router a", False, "gone")]) == "degraded"
 
 
+def test_an_edge_that_has_too_much_to_do_is_unwell() -> None:
+    assert fleet.overloaded("edge a", "ok", 0, 0, 0) == fleet.well("edge a")
+    assert fleet.overloaded("edge a", "", 0, 0, 0) == fleet.well("edge a")  # of a version without the ladder
+    detail = "overloaded (refusing): memory 850 of 1000 MiB, loop lag 7 ms"
+    assert fleet.overloaded("edge a", "refusing", 850 << 20, 1000 << 20, 7) == Part("edge a", False, detail)
+
+
 def test_an_edge_is_reached_through_every_router_that_has_its_trunk() -> None:
     trunks = {"a": [EDGE_1], "b": [EDGE_1, EDGE_2], "c": []}
     assert fleet.routes(trunks) == {EDGE_1: ["a", "b"], EDGE_2: ["b"]}

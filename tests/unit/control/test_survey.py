@@ -50,6 +50,16 @@ def names(parts: list[Part]) -> list[tuple[str, bool]]:
     return [(part.name, part.healthy) for part in parts]
 
 
+def test_an_edge_that_is_overloaded_is_unwell_and_still_described(tmp_path: Path) -> None:
+    router = FakeRouter("a", [EDGE_1])
+    router.overload = "saving"
+    found = look(tmp_path, router)
+    [view] = found.edges
+    assert (view.part.name, view.part.healthy) == ("edge edge-1", False)
+    assert view.part.detail.startswith("overloaded (saving): ")
+    assert view.description is not None
+
+
 def test_a_fleet_that_is_well_is_described_whole(tmp_path: Path) -> None:
     router = FakeRouter("a", [EDGE_1, EDGE_2])
     found = look(tmp_path, router, devices={"laptop": EDGE_1, "phone": EDGE_2})
