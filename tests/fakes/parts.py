@@ -7,14 +7,13 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Mapping
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Self
 
 from browsergo.core import tokens
-from tests.fakes.stack import ROOT, clean_environment
+from tests.fakes.stack import ROOT, clean_environment, mint
 
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
@@ -100,6 +99,18 @@ def _is_ready_line(line: str) -> bool:
     return isinstance(record, dict) and record.get("event") == "ready"
 
 
+def agent_argv(folder: Path, device_id: str, token: str, urls: list[str], cdp: str | None) -> list[str]:
+    """The words of an agent that keeps its token and its state in `folder`. `cdp` None: it starts a browser."""
+    token_path = folder / f"{device_id}.token"
+    token_path.write_text(token)
+    token_path.chmod(0o600)
+    argv = ["browsergo.agent", "--device-id", device_id, "--token-file", str(token_path)]
+    argv += ["--state-dir", str(folder / f"agent-{device_id}"), *(("--cdp", cdp) if cdp else ())]
+    for url in urls:
+        argv += ["--edges", url]
+    return argv
+
+
 class Parts:
     """A relay put together by hand in `folder`. Leaving the context ends every part, last started first."""
 
@@ -167,14 +178,9 @@ class Parts:
         self, device_id: str, urls: list[str], cdp: str | None, environment: Environment | None = None
     ) -> Part:
         """The same, dialling these URLs; returns as soon as it runs."""
-        token_path = self._folder / f"{device_id}.token"
-        token_path.write_text(self.token(f"device:{device_id}"))
-        token_path.chmod(0o600)
-        argv = ["--device-id", device_id, "--token-file", str(token_path), *(("--cdp", cdp) if cdp else ())]
-        argv += ["--state-dir", str(self._folder / f"agent-{device_id}")]
-        for url in urls:
-            argv += ["--edges", url]
-        return self._start(f"agent-{device_id}", ["browsergo.agent", *argv], environment)
+        token = self.token(f"device:{device_id}")
+        argv = agent_argv(self._folder, device_id, token, urls, cdp)
+        return self._start(f"agent-{device_id}", argv, environment)
 
     def kill(self, part: Part) -> None:
         """SIGKILL it; the same may be started again."""
@@ -189,10 +195,7 @@ class Parts:
 
     def token(self, *scopes: str, ttl_s: int = 3600) -> str:
         """A token of this relay with these scopes."""
-        key = tokens.load_key(self._key_path.read_bytes())
-        return tokens.mint(
-            key, subject="test", scopes=scopes, now_unix_s=int(time.time()), ttl_s=ttl_s, token_id=uuid.uuid4().hex
-        )
+        return mint(self._key_path.read_bytes(), *scopes, ttl_s=ttl_s)
 
     def client_ws(self, edge_id: str, device_id: str) -> str:
         """The URL that a client of this device takes, at this edge."""
