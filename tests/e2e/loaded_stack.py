@@ -14,9 +14,9 @@ from tests.e2e import faults
 from tests.e2e.fleet import asking_a_fake
 from tests.e2e.steady_client import SteadyClient
 from tests.fakes.browser import FakeBrowser
-from tests.fakes.parts import Part, agent_argv
+from tests.fakes.parts import Part, agent_beside
 from tests.fakes.processes import ProcessId
-from tests.fakes.stack import Stack, mint
+from tests.fakes.stack import Stack
 
 ENVIRONMENT = {"BROWSERGO_AGENT_IDLE_RETRY_S": "0.2"}
 CLIENT_EDGES, DEVICE_EDGES = ("edge-1", "edge-2"), ("edge-3", "edge-4")
@@ -54,10 +54,9 @@ class LoadedStack:
 
     def start_agent(self, device: str) -> None:
         """Start a device's agent, for the first time or again."""
-        token = mint(self.stack.signing_key, f"device:{device}")
         urls = [self.stack.edge_url(edge_id) for edge_id in DEVICES[device]]
-        argv = agent_argv(self._folder, device, token, urls, self.browsers[device].url)
-        self.agents[device] = Part(f"agent-{device}", argv, ENVIRONMENT)
+        browser = self.browsers[device].url
+        self.agents[device] = agent_beside(self.stack, self._folder, device, urls, browser, ENVIRONMENT)
 
     def restart_agent(self, device: str) -> None:
         """SIGKILL a device's agent, and start it again."""

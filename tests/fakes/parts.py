@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from browsergo.core import tokens
-from tests.fakes.stack import ROOT, clean_environment, mint
+from tests.fakes.stack import ROOT, Stack, clean_environment, mint
 
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
@@ -109,6 +109,14 @@ def agent_argv(folder: Path, device_id: str, token: str, urls: list[str], cdp: s
     for url in urls:
         argv += ["--edges", url]
     return argv
+
+
+def agent_beside(
+    stack: Stack, folder: Path, device_id: str, urls: list[str], cdp: str, environment: Environment | None = None
+) -> Part:
+    """An agent of one more device of a stack, which is not the stack's child; returns as soon as it runs."""
+    token = mint(stack.signing_key, f"device:{device_id}")
+    return Part(f"agent-{device_id}", agent_argv(folder, device_id, token, urls, cdp), environment or {})
 
 
 class Parts:
