@@ -144,11 +144,15 @@ class Parts:
         argv = ["--listen", self._address("registry"), "--database", str(self._folder / "registry.sqlite")]
         return self._start("registry", ["services.registry", *argv], environment)
 
-    def router(self, router_id: str = "router-1", environment: Environment | None = None) -> Part:
-        """One more router; edges and control started later know it."""
+    def router(
+        self, router_id: str = "router-1", environment: Environment | None = None, also_listen: tuple[str, ...] = ()
+    ) -> Part:
+        """One more router; edges and control started later know it. It listens at `also_listen` (host:port), too."""
         if self._address(router_id) not in self._routers:
             self._routers.append(self._address(router_id))
-        argv = ["--listen", self._address(router_id), "--instance-id", router_id]
+        argv = ["--instance-id", router_id]
+        for address in (self._address(router_id), *also_listen):
+            argv += ["--listen", address]
         return self._start(router_id, ["services.router", *argv], environment)
 
     def control(self, environment: Environment | None = None) -> Part:
@@ -156,12 +160,15 @@ class Parts:
         argv = ["--listen", self._address("control"), "--registry", self._address("registry"), *self._router_flags()]
         return self._start("control", ["services.control", *argv], environment)
 
-    def edge(self, edge_id: str, environment: Environment | None = None) -> Part:
-        """An edge on a loopback port of its own (`edge_url`)."""
+    def edge(
+        self, edge_id: str, environment: Environment | None = None, routers: tuple[str, ...] | None = None
+    ) -> Part:
+        """An edge on a loopback port of its own (`edge_url`); it knows the routers at these addresses, None: all."""
         listening = socket.create_server(("127.0.0.1", 0))
         self._sockets[edge_id] = listening
         argv = ["--edge-id", edge_id, "--fd", str(listening.fileno()), "--registry", self._address("registry")]
-        argv += [*self._router_flags(), "--control", self._address("control"), "--signing-key", str(self._key_path)]
+        argv += [*self._router_flags(routers), "--control", self._address("control")]
+        argv += ["--signing-key", str(self._key_path)]
         argv += ["--drain-s", "1"]
         return self._start(edge_id, ["edge", *argv], environment, (listening.fileno(),))
 
@@ -234,8 +241,12 @@ class Parts:
     def _address(self, name: str) -> str:
         return f"unix:{self._folder / name}.sock"
 
-    def _router_flags(self) -> list[str]:
-        return [word for address in self._routers for word in ("--routers", address)]
+    def router_address(self, router_id: str) -> str:
+        """Where a router listens, or will."""
+        return self._address(router_id)
+
+    def _router_flags(self, addresses: tuple[str, ...] | None = None) -> list[str]:
+        return [word for address in addresses or self._routers for word in ("--routers", address)]
 
     def wait_for_device(self, edge_id: str, device_id: str) -> None:
         """Wait until an edge can answer for a device."""
