@@ -327,7 +327,10 @@ class Devices:
                 self._path_lost(session, edge)
 
     def edge_unreachable(self, edge: int, router: str) -> None:
-        """A client edge is gone from this router, or will announce itself: what the agent has for it must be confirmed or freed."""
+        """A client edge is gone from this router, or will announce itself.
+
+        What the agent has for it must be confirmed or freed.
+        """
         for session in self:
             if session.paths.edge_lost(edge, router):
                 self._path_lost(session, edge)

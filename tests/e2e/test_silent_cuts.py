@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -20,6 +19,7 @@ from tests.fakes.tcp_proxy import FROM_TARGET, TO_TARGET, TcpProxy
 pytestmark = pytest.mark.slow
 
 LATENCY_S = 0.02
+SLOW_S = 0.02
 ENVIRONMENT = {"BROWSERGO_AGENT_IDLE_RETRY_S": "0.2"}
 PAUSE_S = 15.0
 NOTICED_S = 4.0  # less than any keepalive takes: a shorter pause was none of the cut's doing
@@ -48,14 +48,14 @@ def proxy_to(url: str) -> TcpProxy:
     return TcpProxy((host, int(port)))
 
 
-@pytest.fixture
-def network(tmp_path: Path) -> Iterator[Network]:
-    """All channels go through router-1, since router-2 came later.
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """All channels go through router-1 at first, since router-2 came later.
 
     At the end all must have been answered, in order, and done once.
     """
     with ExitStack() as opened:
-        parts = opened.enter_context(Parts(tmp_path, ENVIRONMENT))
+        parts = opened.enter_context(Parts(tmp_path_factory.mktemp("network"), ENVIRONMENT))
         address = f"127.0.0.1:{free_port()}"
         trunk = opened.enter_context(proxy_to(address))
         parts.registry()
@@ -103,7 +103,18 @@ def pause(what: str, network: Network, began_s: float) -> None:
     assert percentile(every, 0.99) <= PAUSE_S
 
 
-def test_a_way_between_agent_and_edge_that_falls_silent_is_a_pause(network: Network) -> None:
+def test_an_edge_cut_silently_from_the_router_of_its_channels_goes_on_over_the_other(network: Network) -> None:
+    began_s = time.monotonic()
+    network.trunk.stall()
+    pause("the trunk", network, began_s)
+    network.trunk.flow()
+    network.go_on(50)
+
+
+def test_a_slow_way_between_agent_and_edge_that_falls_silent_is_a_pause(network: Network) -> None:
+    for way in network.ways.values():
+        way.delay(SLOW_S)
+    network.go_on(20)
     began_s = time.monotonic()
     for device, directions in DEVICES.items():
         network.ways[device].stall(*directions)
@@ -111,12 +122,4 @@ def test_a_way_between_agent_and_edge_that_falls_silent_is_a_pause(network: Netw
     # What lay in the way all the time arrives now, at ends that have moved on.
     for way in network.ways.values():
         way.flow()
-    network.go_on(50)
-
-
-def test_one_edge_cut_silently_from_one_router_goes_on_over_the_other(network: Network) -> None:
-    began_s = time.monotonic()
-    network.trunk.stall()
-    pause("the trunk", network, began_s)
-    network.trunk.flow()
     network.go_on(50)
