@@ -36,7 +36,7 @@ class Part(Protocol):
     def trunk_down(self, router: str) -> None:
         """A trunk is gone, and every path over it."""
 
-    def edge_unreachable(self, edge: int) -> None:
+    def edge_unreachable(self, edge: int, router: str) -> None:
         """A router has no trunk to this edge run."""
 
 
@@ -108,7 +108,7 @@ class Bridge(TrunkListener):
             self._clients.frame(router, frame)
         elif kind == Kind.UNREACHABLE:
             for part in self._parts:
-                part.edge_unreachable(frame.source)
+                part.edge_unreachable(frame.source, router)
         elif kind == Kind.ADMIN:
             if frame.source != NO_EDGE:  # the router stamps what comes from another edge
                 raise BadFrame("only routers give commands")

@@ -207,9 +207,9 @@ class Clients:
         """Paths through this router are gone."""
         self._apply(self._ends.router_lost(router, time.monotonic()))
 
-    def edge_unreachable(self, edge: int) -> None:
-        """Paths to this edge run are gone."""
-        self._apply(self._ends.edge_lost(edge, time.monotonic()))
+    def edge_unreachable(self, edge: int, router: str) -> None:
+        """Paths over this router to this edge run are gone."""
+        self._apply(self._ends.edge_lost(edge, time.monotonic(), router))
 
     # --- effects -------------------------------------------------------------------------------------
 

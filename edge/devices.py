@@ -341,10 +341,13 @@ class Devices:
             for edge in session.paths.router_lost(router, self._bridge.router_for(session.device)):
                 self._path_lost(session, edge)
 
-    def edge_unreachable(self, edge: int) -> None:
-        """A client edge is gone, or will announce itself: what the agent has for it must be confirmed or freed."""
+    def edge_unreachable(self, edge: int, router: str) -> None:
+        """A client edge is gone from this router, or will announce itself.
+
+        What the agent has for it must be confirmed or freed.
+        """
         for session in self:
-            if session.paths.edge_lost(edge):
+            if session.paths.edge_lost(edge, router):
                 self._path_lost(session, edge)
 
 

@@ -20,6 +20,8 @@ ANSWER_TIMEOUT_S = 10.0
 LOST_AFTER_INTERVALS = 2.25  # silence after which the agent fences itself (endpoints.md, "/v2/device")
 CONTROL_MESSAGE_BYTES = 1 << 20
 LINK_RETRY_S = 1.0
+# Silence ends a link after 10 s; what follows may not take so long that a silent cut is a pause of more than 15 s.
+LINK_DIAL_TIMEOUT_S = 3.0
 
 
 class _Control:
@@ -88,7 +90,9 @@ class EdgeSession:
     async def run(self, registration: Registration) -> None:
         """Register, then serve until the edge is lost. Always raises, a BrowserGoError in the ordinary case."""
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        connection = await self._dial("/v2/device", messages.SUBPROTOCOL, headers, CONTROL_MESSAGE_BYTES)
+        connection = await self._dial(
+            "/v2/device", messages.SUBPROTOCOL, headers, CONTROL_MESSAGE_BYTES, DIAL_TIMEOUT_S
+        )
         control = self._control = _Control(connection)
         try:
             ack = await self._register(control, registration)
@@ -125,7 +129,9 @@ class EdgeSession:
         if self._control is not None:
             self._control.send(messages.DISCONNECT, {"reason": reason})
 
-    async def _dial(self, path: str, subprotocol: str, headers: dict[str, str], size: int) -> ClientConnection:
+    async def _dial(
+        self, path: str, subprotocol: str, headers: dict[str, str], size: int, timeout_s: float
+    ) -> ClientConnection:
         return await dial(
             self._host,
             self._port,
@@ -134,7 +140,7 @@ class EdgeSession:
             headers=headers,
             subprotocols=[subprotocol],
             max_size_bytes=size,
-            timeout_s=DIAL_TIMEOUT_S,
+            timeout_s=timeout_s,
         )
 
     async def _register(self, control: _Control, registration: Registration) -> Acknowledgement:
@@ -154,7 +160,9 @@ class EdgeSession:
         """One member of the pool; dialed again while the registration lives."""
         headers = {"Authorization": f"Bearer {ack.link_ticket}"}
         while True:
-            connection = await self._dial(ack.link_url, messages.LINK_SUBPROTOCOL, headers, MAX_LINK_MESSAGE_BYTES)
+            connection = await self._dial(
+                ack.link_url, messages.LINK_SUBPROTOCOL, headers, MAX_LINK_MESSAGE_BYTES, LINK_DIAL_TIMEOUT_S
+            )
             closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             link = self._device.add_link(connection, closed)
             try:

@@ -9,6 +9,9 @@ CLIENT_OPTIONS: list[tuple[str, int]] = [
     ("grpc.max_send_message_length", 8 << 20),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    # A keepalive ping rides on one that gRPC sends of its own accord and has not had back; that one may take a minute
+    # unless this is said, and a silent cut would not be seen before.
+    ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.enable_http_proxy", 0),

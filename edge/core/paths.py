@@ -70,10 +70,16 @@ class Paths:
             self.routes[edge] = router
         return waiting
 
-    def edge_lost(self, edge: int) -> bool:
-        """Paths to this client edge are gone; whether it was known. It may announce itself again."""
-        self._keep(lambda home: home.edge != edge)
-        return self.routes.pop(edge, None) is not None
+    def edge_lost(self, edge: int, router: str) -> bool:
+        """This router reaches this client edge no more; whether it came through it. It may announce itself again.
+
+        What goes over another router stays: the edge may be cut from this one only.
+        """
+        self._keep(lambda home: (home.edge, home.router) != (edge, router))
+        if self.routes.get(edge) != router:
+            return False
+        del self.routes[edge]
+        return True
 
     def _keep(self, lives: Callable[[_Home], bool]) -> None:
         self._homes = {channel: home for channel, home in self._homes.items() if lives(home)}

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.e2e.raw_control import RawOperator
 from tests.fakes.processes import PROC, ProcessId, command_line, descendants
-from tests.fakes.stack import Stack
+from tests.fakes.stack import Stack, mint
 
 PATIENCE_S = 25.0
 POLL_S = 0.05
@@ -20,7 +20,7 @@ REGISTRY = "-m services.registry"
 ROUTER = "-m services.router"
 CONTROL = "-m services.control"
 AGENT = "-m browsergo.agent"
-VERSION = "/v2/cdp/local/json/version"
+LOCAL = "local"
 
 
 def until(is_so: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> float:
@@ -83,11 +83,11 @@ def stopped(victim: ProcessId) -> Iterator[None]:
         os.kill(victim.pid, signal.SIGCONT)
 
 
-def _answers(stack: Stack, path: str) -> bool:
-    """Whether a GET at the public edge is answered with 200."""
+def _answers(stack: Stack, path: str, device_id: str) -> bool:
+    """Whether a GET at the public edge, by who may drive this device, is answered with 200."""
     connection = HTTPConnection(*stack.address, timeout=5)
     try:
-        bearer = {"Authorization": f"Bearer {stack.urls.tokens['client']}"}
+        bearer = {"Authorization": f"Bearer {mint(stack.signing_key, f'cdp:{device_id}:full')}"}
         connection.request("GET", path, headers=bearer)
         return connection.getresponse().status == 200
     except OSError:
@@ -96,19 +96,20 @@ def _answers(stack: Stack, path: str) -> bool:
         connection.close()
 
 
-def local_device(stack: Stack) -> dict[str, Any] | None:
-    """The device `local` as an operator sees it; None while it is away, or the registry is."""
+def device_seen(stack: Stack, device_id: str = LOCAL) -> dict[str, Any] | None:
+    """A device as an operator sees it; None while it is away, or the registry is."""
     with RawOperator.with_token(stack.urls.control_ws, stack.urls.tokens["control"]) as operator:
         answer = operator.command("listDevices")["data"]
-    return next((device for device in answer.get("result", []) if device["deviceId"] == "local"), None)
+    return next((device for device in answer.get("result", []) if device["deviceId"] == device_id), None)
 
 
-def wait_whole(stack: Stack) -> dict[str, Any]:
-    """Wait until everything serves and the local device is there and answers: the device."""
+def wait_whole(stack: Stack, device_id: str = LOCAL) -> dict[str, Any]:
+    """Wait until everything serves and the device is there and answers: the device."""
     found: list[dict[str, Any]] = []
 
     def whole() -> bool:
-        device = local_device(stack) if _answers(stack, "/readyz") and _answers(stack, VERSION) else None
+        well = all(_answers(stack, path, device_id) for path in ("/readyz", f"/v2/cdp/{device_id}/json/version"))
+        device = device_seen(stack, device_id) if well else None
         found[:] = [device] if device is not None and device["state"] == "ACTIVE" else []
         return bool(found)
 
@@ -126,7 +127,7 @@ def bring_device_to(stack: Stack, edge_id: str) -> dict[str, Any]:
 
 
 def _newer(stack: Stack, epoch: int) -> bool:
-    device = local_device(stack)
+    device = device_seen(stack)
     return device is not None and device["epoch"] > epoch
 
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from itertools import pairwise
+from math import inf
 from time import monotonic, sleep
 from typing import Any, NamedTuple, Self
 
@@ -103,9 +104,9 @@ class SteadyClient:
                 raise self._failure
             assert self._answers >= wanted, f"{wanted - self._answers} of {count} answers are missing"
 
-    def longest_pause_s(self, since_s: float) -> float:
-        """The longest time between two messages from `since_s` (monotonic) on."""
-        times = [since_s, *(time for time in self._times if time >= since_s)]
+    def longest_pause_s(self, since_s: float, until_s: float = inf) -> float:
+        """The longest time between two messages from `since_s` to `until_s` (monotonic)."""
+        times = [since_s, *(time for time in self._times if since_s <= time <= until_s)]
         return max(later - earlier for earlier, later in pairwise(times))
 
     def check_complete(self) -> None:

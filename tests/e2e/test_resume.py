@@ -3,8 +3,6 @@
 The browser of most of these tests is a fake that counts, so that "executed at most once" is observed and not inferred.
 """
 
-import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,7 +14,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.e2e import faults
-from tests.e2e.raw_cdp import Message, RawClient
+from tests.e2e.endings import DEVICE_LOST, NO_CLOSE_FRAME, talk_to_the_end
+from tests.e2e.figures import say
+from tests.e2e.raw_cdp import RawClient
 from tests.e2e.steady_client import SteadyClient, counting, evaluating
 from tests.fakes.browser import FakeBrowser
 from tests.fakes.parts import Part, Parts
@@ -29,9 +29,8 @@ ENVIRONMENT = {"BROWSERGO_AGENT_IDLE_RETRY_S": "0.5", "BROWSERGO_EDGE_LEASE_RENE
 RESTART_PAUSE_S = 10.0  # a Python process starts on a loaded machine, trunks and links come back
 RECONNECT_PAUSE_S = 5.0
 NO_PAUSE_S = 1.0
-DEVICE_LOST, SLOW_CONSUMER, NO_CLOSE_FRAME = 4001, 4003, 1006
+SLOW_CONSUMER = 4003
 EDGES = ("--edge-id edge-1", "--edge-id edge-2")
-RELAY_ERROR = -32000
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +52,6 @@ def relay_to_break(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A supervised stack with a browser of its own."""
     with Stack(tmp_path_factory.mktemp("broken"), ENVIRONMENT) as stack:
         yield stack
-
-
-def say(text: str) -> None:
-    """For the report of a run (pytest -rP, -s)."""
-    print(text, flush=True)
 
 
 def drive_through(
@@ -102,15 +96,6 @@ def test_a_killed_device_edge_is_a_pause(counted: Stack, counting_browser: FakeB
     assert after["edge"] == "edge-1"
     assert after["epoch"] > before["epoch"]
     assert after["deviceInfo"]["bootId"] == before["deviceInfo"]["bootId"]
-
-
-@pytest.mark.parametrize("words", [faults.REGISTRY, faults.CONTROL])
-def test_a_killed_registry_or_control_is_nothing(counted: Stack, counting_browser: FakeBrowser, words: str) -> None:
-    before = faults.bring_device_to(counted, "edge-2")
-    victim = faults.process(counted, words)
-    drive_through(counted, counting_browser, words, lambda: faults.kill(victim), NO_PAUSE_S)
-    after = faults.wait_whole(counted)
-    assert (after["edge"], after["epoch"]) == ("edge-2", before["epoch"])
 
 
 def test_epochs_rise_over_a_restart_of_the_registry(counted: Stack) -> None:
@@ -201,71 +186,6 @@ def test_a_real_browser_executes_each_command_once_whatever_dies(relay_to_break:
 # --- what cannot be saved ----------------------------------------------------------------------------------
 
 
-class Ending:
-    """What a client was told while its device went: all messages since, and the close."""
-
-    def __init__(self, client: RawClient, first_id: int, messages: list[Message], sent: list[int]) -> None:
-        self.messages, self.sent = messages, sent
-        self.code, self.reason = client.socket.close_code, client.socket.close_reason or ""
-        self.answers = [message for message in messages if "id" in message and message["id"] >= first_id]
-        self.errors = [message for message in self.answers if "error" in message]
-        self.detached = [message for message in messages if message.get("method") == "Target.detachedFromTarget"]
-
-    def executed(self, message: Message) -> str:
-        """The `executed=` of a relay error, whose form is checked."""
-        error = message["error"]
-        assert error["code"] == RELAY_ERROR
-        assert error["message"].startswith("Browser-Go: ")
-        found = re.fullmatch(
-            r"reason=[A-Z_]+ executed=(no|unknown) retry=(safe|unsafe) device=\S+ trace=[0-9a-f]{32}", error["data"]
-        )
-        assert found is not None, error
-        assert (found[1] == "no") == (found[2] == "safe")
-        return found[1]
-
-    def check(self, session: str) -> None:
-        """All answered once, errors in send order and last, `no` only after the last `unknown`, then detached."""
-        assert sorted(message["id"] for message in self.answers) == self.sent
-        ids = [message["id"] for message in self.errors]
-        assert ids == sorted(ids)
-        words = [self.executed(message) for message in self.errors]
-        assert words == sorted(words, reverse=True), "what was not written came after what was"
-        assert all(message["sessionId"] == session for message in self.errors)
-        assert self.messages[-1 - len(self.errors) :] == [*self.errors, *self.detached]
-        assert [message["params"]["sessionId"] for message in self.detached] == [session]
-        assert self.code == DEVICE_LOST, self.reason
-        assert self.reason
-
-
-def talk_to_the_end(
-    client: RawClient, first_id: int, say_next: Callable[[int], None], break_it: Callable[[], object]
-) -> Ending:
-    """A command that hangs was sent as `first_id`; send on, every 20 ms, while `break_it` happens, until the close."""
-    sent, messages, ended = [first_id], list[Message](), threading.Event()
-
-    def listen() -> None:
-        messages.extend(client.receive_rest())
-        ended.set()
-
-    listening = threading.Thread(target=listen)
-    listening.start()
-    number = first_id
-    while not ended.wait(0.02):
-        number += 1
-        if number == first_id + 20:
-            break_it()
-        try:
-            say_next(number)
-        except ConnectionClosed:
-            break  # what was not sent is owed no answer
-        sent.append(number)
-    listening.join(faults.PATIENCE_S)
-    assert ended.is_set(), f"never closed; {messages[-3:]}"
-    answered = {message.get("id") for message in messages}
-    # The last one may have been written into a connection that was closing.
-    return Ending(client, first_id, messages, sent if sent[-1] in answered else sent[:-1])
-
-
 def test_a_killed_agent_ends_its_channels_truthfully(counted: Stack, counting_browser: FakeBrowser) -> None:
     faults.wait_whole(counted)
     agent = faults.process(counted, faults.AGENT)
@@ -282,15 +202,11 @@ def test_a_killed_agent_ends_its_channels_truthfully(counted: Stack, counting_br
         say(f"killed agent: its clients know after {time.monotonic() - began_s - 20 * 0.02:.1f} s")
     ending.check(session)
     assert "DEVICE_RESTARTED" in ending.reason
-    words = {message["id"]: ending.executed(message) for message in ending.errors}
+    words = ending.words
     assert words[100] == "unknown"
     assert "no" in words.values()
     faults.wait_whole(counted)
-    for number in ending.sent:
-        times = counting_browser.executions[f"mortal:{number}"]
-        assert times == {"no": 0, "unknown": min(times, 1)}.get(words.get(number, ""), 1), (
-            f"{number}: {words.get(number)}"
-        )
+    ending.check_truth(lambda number: counting_browser.executions[f"mortal:{number}"])
     with RawClient(counted.urls.client_ws) as client:
         assert client.call("Browser.getVersion")["product"] == "Fake/1.0"
 

@@ -7,14 +7,13 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Mapping
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Self
 
 from browsergo.core import tokens
-from tests.fakes.stack import ROOT, clean_environment
+from tests.fakes.stack import ROOT, Stack, clean_environment, mint
 
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
@@ -100,6 +99,26 @@ def _is_ready_line(line: str) -> bool:
     return isinstance(record, dict) and record.get("event") == "ready"
 
 
+def agent_argv(folder: Path, device_id: str, token: str, urls: list[str], cdp: str | None) -> list[str]:
+    """The words of an agent that keeps its token and its state in `folder`. `cdp` None: it starts a browser."""
+    token_path = folder / f"{device_id}.token"
+    token_path.write_text(token)
+    token_path.chmod(0o600)
+    argv = ["browsergo.agent", "--device-id", device_id, "--token-file", str(token_path)]
+    argv += ["--state-dir", str(folder / f"agent-{device_id}"), *(("--cdp", cdp) if cdp else ())]
+    for url in urls:
+        argv += ["--edges", url]
+    return argv
+
+
+def agent_beside(
+    stack: Stack, folder: Path, device_id: str, urls: list[str], cdp: str, environment: Environment | None = None
+) -> Part:
+    """An agent of one more device of a stack, which is not the stack's child; returns as soon as it runs."""
+    token = mint(stack.signing_key, f"device:{device_id}")
+    return Part(f"agent-{device_id}", agent_argv(folder, device_id, token, urls, cdp), environment or {})
+
+
 class Parts:
     """A relay put together by hand in `folder`. Leaving the context ends every part, last started first."""
 
@@ -125,11 +144,15 @@ class Parts:
         argv = ["--listen", self._address("registry"), "--database", str(self._folder / "registry.sqlite")]
         return self._start("registry", ["services.registry", *argv], environment)
 
-    def router(self, router_id: str = "router-1", environment: Environment | None = None) -> Part:
-        """One more router; edges and control started later know it."""
+    def router(
+        self, router_id: str = "router-1", environment: Environment | None = None, also_listen: tuple[str, ...] = ()
+    ) -> Part:
+        """One more router; edges and control started later know it. It listens at `also_listen` (host:port), too."""
         if self._address(router_id) not in self._routers:
             self._routers.append(self._address(router_id))
-        argv = ["--listen", self._address(router_id), "--instance-id", router_id]
+        argv = ["--instance-id", router_id]
+        for address in (self._address(router_id), *also_listen):
+            argv += ["--listen", address]
         return self._start(router_id, ["services.router", *argv], environment)
 
     def control(self, environment: Environment | None = None) -> Part:
@@ -137,12 +160,15 @@ class Parts:
         argv = ["--listen", self._address("control"), "--registry", self._address("registry"), *self._router_flags()]
         return self._start("control", ["services.control", *argv], environment)
 
-    def edge(self, edge_id: str, environment: Environment | None = None) -> Part:
-        """An edge on a loopback port of its own (`edge_url`)."""
+    def edge(
+        self, edge_id: str, environment: Environment | None = None, routers: tuple[str, ...] | None = None
+    ) -> Part:
+        """An edge on a loopback port of its own (`edge_url`); it knows the routers at these addresses, None: all."""
         listening = socket.create_server(("127.0.0.1", 0))
         self._sockets[edge_id] = listening
         argv = ["--edge-id", edge_id, "--fd", str(listening.fileno()), "--registry", self._address("registry")]
-        argv += [*self._router_flags(), "--control", self._address("control"), "--signing-key", str(self._key_path)]
+        argv += [*self._router_flags(routers), "--control", self._address("control")]
+        argv += ["--signing-key", str(self._key_path)]
         argv += ["--drain-s", "1"]
         return self._start(edge_id, ["edge", *argv], environment, (listening.fileno(),))
 
@@ -167,14 +193,9 @@ class Parts:
         self, device_id: str, urls: list[str], cdp: str | None, environment: Environment | None = None
     ) -> Part:
         """The same, dialling these URLs; returns as soon as it runs."""
-        token_path = self._folder / f"{device_id}.token"
-        token_path.write_text(self.token(f"device:{device_id}"))
-        token_path.chmod(0o600)
-        argv = ["--device-id", device_id, "--token-file", str(token_path), *(("--cdp", cdp) if cdp else ())]
-        argv += ["--state-dir", str(self._folder / f"agent-{device_id}")]
-        for url in urls:
-            argv += ["--edges", url]
-        return self._start(f"agent-{device_id}", ["browsergo.agent", *argv], environment)
+        token = self.token(f"device:{device_id}")
+        argv = agent_argv(self._folder, device_id, token, urls, cdp)
+        return self._start(f"agent-{device_id}", argv, environment)
 
     def kill(self, part: Part) -> None:
         """SIGKILL it; the same may be started again."""
@@ -189,10 +210,7 @@ class Parts:
 
     def token(self, *scopes: str, ttl_s: int = 3600) -> str:
         """A token of this relay with these scopes."""
-        key = tokens.load_key(self._key_path.read_bytes())
-        return tokens.mint(
-            key, subject="test", scopes=scopes, now_unix_s=int(time.time()), ttl_s=ttl_s, token_id=uuid.uuid4().hex
-        )
+        return mint(self._key_path.read_bytes(), *scopes, ttl_s=ttl_s)
 
     def client_ws(self, edge_id: str, device_id: str) -> str:
         """The URL that a client of this device takes, at this edge."""
@@ -223,8 +241,12 @@ class Parts:
     def _address(self, name: str) -> str:
         return f"unix:{self._folder / name}.sock"
 
-    def _router_flags(self) -> list[str]:
-        return [word for address in self._routers for word in ("--routers", address)]
+    def router_address(self, router_id: str) -> str:
+        """Where a router listens, or will."""
+        return self._address(router_id)
+
+    def _router_flags(self, addresses: tuple[str, ...] | None = None) -> list[str]:
+        return [word for address in addresses or self._routers for word in ("--routers", address)]
 
     def wait_for_device(self, edge_id: str, device_id: str) -> None:
         """Wait until an edge can answer for a device."""

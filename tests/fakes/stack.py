@@ -8,12 +8,15 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from browsergo.cli.stack import DataDir, StackRecord
+from browsergo.core import tokens
 from tests.fakes import processes
 from tests.fakes.processes import ProcessId
 
@@ -41,6 +44,14 @@ def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
     return kept | {"PYTHONUNBUFFERED": "1"} | dict(extra)
 
 
+def mint(signing_key: bytes, *scopes: str, ttl_s: int = 3600) -> str:
+    """A token of the relay whose key (PEM) this is, with these scopes."""
+    key = tokens.load_key(signing_key)
+    return tokens.mint(
+        key, subject="test", scopes=scopes, now_unix_s=int(time.time()), ttl_s=ttl_s, token_id=uuid.uuid4().hex
+    )
+
+
 def leftovers(mark: str, data_dir: Path, scratch: Path) -> list[str]:
     """What should be gone after a stack ended: processes that carry its mark, and files of run/ and of its TMPDIR."""
     living = [f"{process.pid}: {line}" for process, line in processes.marked_with(mark).items()]
@@ -65,13 +76,19 @@ class Urls:
 
 
 class Stack:
-    """`browsergo up` with a data directory of its own below `folder`.
+    """`browsergo up` with a data directory of its own below `folder`; `program` is the module that takes its words.
 
     Leaving the context sends SIGTERM to its pid and asserts that it exits 0 and leaves no process, no socket, no
     profile and no temporary file.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None, flags: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        flags: tuple[str, ...] = (),
+        program: str = "browsergo.cli.main",
+    ) -> None:
         self.port = free_port()
         self.data_dir = folder / "data"
         self.output: list[str] = []
@@ -82,13 +99,14 @@ class Stack:
             {MARK_VARIABLE: self._mark, "TMPDIR": str(self._scratch)} | dict(environment or {})
         )
         self._flags = ("--port", str(self.port), "--data-dir", str(self.data_dir), *flags)
+        self._program = program
         self._ended = False
         self._printed = False
         self._printed_or_ended = threading.Event()
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "browsergo.cli.main", "up", *self._flags],
+            [sys.executable, "-m", self._program, "up", *self._flags],
             cwd=ROOT,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -123,6 +141,15 @@ class Stack:
     def signing_key(self) -> bytes:
         """The key that this stack's tokens are signed with, PEM."""
         return (self.data_dir / "keys" / "signing.pem").read_bytes()
+
+    def edge_url(self, edge_id: str) -> str:
+        """Where an edge listens: ws://host:port."""
+        record = StackRecord.from_json(DataDir(self.data_dir).record.read_text())
+        return f"ws://{record.host}:{record.edges[edge_id]}"
+
+    def client_ws(self, edge_id: str, device_id: str) -> str:
+        """The URL that a client of this device takes, at this edge."""
+        return f"{self.edge_url(edge_id)}/v2/cdp/{device_id}?token={mint(self.signing_key, f'cdp:{device_id}:full')}"
 
     def children(self) -> dict[ProcessId, str]:
         """The processes of the stack and their command lines."""

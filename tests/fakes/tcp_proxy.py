@@ -1,11 +1,13 @@
-"""A TCP proxy that can cut every connection through it, or make all of them wait, as a network does."""
+"""A TCP proxy that breaks what goes through it as a network does: resets, silence both ways or one way, delay."""
 
 import asyncio
 import threading
-from collections.abc import Callable
 from typing import Self
 
 CHUNK_BYTES = 1 << 16
+
+
+TO_TARGET, FROM_TARGET = 0, 1
 
 
 class TcpProxy:
@@ -14,7 +16,7 @@ class TcpProxy:
     def __init__(self, target: tuple[str, int], listen: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self.port = 0
         self.carried = 0  # connections so far
-        self.carried_bytes = 0  # toward the target
+        self.carried_bytes = 0  # both ways
         self.waiting = 0  # connections that are held now
         self._target, self._listen = target, listen
         self._open: set[asyncio.StreamWriter] = set()
@@ -23,6 +25,8 @@ class TcpProxy:
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
         self._passage: asyncio.Event
+        self._flows: tuple[asyncio.Event, asyncio.Event]
+        self._delay_s = 0.0
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
 
     def __enter__(self) -> Self:
@@ -50,9 +54,37 @@ class TcpProxy:
         """Let all that wait through at once."""
         self._loop.call_soon_threadsafe(self._passage.set)
 
+    def stall(self, *directions: int) -> None:
+        """From now on nothing passes in these directions (none named: in both), and nobody is told, not even of an end.
+
+        Connections that come wait. With one direction named, they are half open.
+        """
+
+        def stall() -> None:
+            self._passage.clear()
+            for direction in directions or (TO_TARGET, FROM_TARGET):
+                self._flows[direction].clear()
+
+        self._loop.call_soon_threadsafe(stall)
+
+    def flow(self) -> None:
+        """Let through what was stalled, and all that wait."""
+
+        def flow() -> None:
+            for passage in (*self._flows, self._passage):
+                passage.set()
+
+        self._loop.call_soon_threadsafe(flow)
+
+    def delay(self, delay_s: float) -> None:
+        """Whatever is read from now on is so late, each time."""
+        self._delay_s = delay_s
+
     async def _run(self) -> None:
         self._loop, self._stop, self._passage = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
-        self._passage.set()
+        self._flows = (asyncio.Event(), asyncio.Event())
+        for passage in (*self._flows, self._passage):
+            passage.set()
         server = await asyncio.start_server(self._accept, *self._listen)
         self.port = server.sockets[0].getsockname()[1]
         self._started.set()
@@ -84,19 +116,16 @@ class TcpProxy:
             self.waiting -= 1
             self._carrying.discard(task)
         self.carried += 1
-        both = {self._start(reader, far_writer, self._count), self._start(far_reader, writer)}
+        both = {self._start(reader, far_writer, TO_TARGET), self._start(far_reader, writer, FROM_TARGET)}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         for side in (writer, far_writer):
             side.transport.abort()
 
-    def _count(self, size: int) -> None:
-        self.carried_bytes += size
-
     def _start(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: Callable[[int], None] = lambda _: None
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, direction: int
     ) -> "asyncio.Task[None]":
         self._open.add(writer)
-        task = asyncio.create_task(_carry(reader, writer, count))
+        task = asyncio.create_task(self._carry(reader, writer, self._flows[direction]))
         self._carrying.add(task)
 
         def ended(task: "asyncio.Task[None]") -> None:
@@ -106,12 +135,14 @@ class TcpProxy:
         task.add_done_callback(ended)
         return task
 
-
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: Callable[[int], None]) -> None:
-    try:
-        while chunk := await reader.read(CHUNK_BYTES):
-            count(len(chunk))
-            writer.write(chunk)
-            await writer.drain()
-    except OSError:
-        pass  # one side is gone: the other goes too
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flow: asyncio.Event) -> None:
+        try:
+            while chunk := await reader.read(CHUNK_BYTES):
+                self.carried_bytes += len(chunk)
+                await asyncio.sleep(self._delay_s)
+                await flow.wait()
+                writer.write(chunk)
+                await writer.drain()
+            await flow.wait()  # of an end, too, nobody is told before
+        except OSError:
+            pass  # one side is gone: the other goes too

@@ -403,9 +403,10 @@ class ClientEnds:
         lost = self._lose((e for e in self._channels.values() if e.path and e.path.router == router), now)
         return self._announce({(entry.device, entry.path.edge) for entry in lost if entry.path})
 
-    def edge_lost(self, edge: int, now: float) -> list[Effect]:
-        """The router has no trunk to this edge run any more: ask where the device is now."""
-        lost = self._lose((e for e in self._channels.values() if e.path and e.path.edge == edge), now)
+    def edge_lost(self, edge: int, now: float, router: str = "") -> list[Effect]:
+        """The router ("": any) has no trunk to this edge run any more: ask where the device is now."""
+        on_it = (entry for entry in self._channels.values() if entry.path and entry.path.edge == edge)
+        lost = self._lose((e for e in on_it if e.path and router in ("", e.path.router)), now)
         return self._announce({(entry.device, NO_EDGE) for entry in lost})
 
     def link_lost(self, edge: int, link: int, now: float) -> list[Effect]:

@@ -188,6 +188,7 @@ def test_a_lost_router_makes_its_channels_announce_themselves_and_hold_commands(
 def test_a_lost_router_does_not_concern_channels_on_another() -> None:
     side = open_client()
     assert side.ends.router_lost("router-2", side.now) == []
+    assert side.ends.edge_lost(DEVICE_EDGE, side.now, "router-2") == []
     assert side.ends.edge_lost(DEVICE_EDGE + 1, side.now) == []
     assert side.ends.link_lost(DEVICE_EDGE, LINK + 1, side.now) == []
     assert side.ends.next_deadline() is None

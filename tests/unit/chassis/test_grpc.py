@@ -42,6 +42,12 @@ def test_a_server_permits_these_pings_and_sends_its_own() -> None:
     assert SERVER["grpc.keepalive_timeout_ms"] == 5_000
 
 
+def test_a_silent_cut_is_seen_also_while_a_ping_of_the_library_itself_is_out() -> None:
+    """A keepalive ping rides on that one, which has a minute unless it is told otherwise."""
+    assert CLIENT["grpc.http2.ping_timeout_ms"] == CLIENT["grpc.keepalive_timeout_ms"]
+    assert SERVER["grpc.http2.ping_timeout_ms"] == SERVER["grpc.keepalive_timeout_ms"]
+
+
 @pytest.mark.parametrize("name", sorted(CLIENT | SERVER))
 def test_every_option_is_one_that_the_library_knows(name: str) -> None:
     """gRPC takes an unknown option without a word, so a misspelled one is as good as none."""

@@ -68,8 +68,8 @@ def test_without_another_router_they_wait_for_the_next() -> None:
 
 def test_a_lost_edge_is_forgotten_once() -> None:
     found = settled()
-    assert found.edge_lost(EDGE)
-    assert not found.edge_lost(EDGE)
+    assert found.edge_lost(EDGE, "r1")
+    assert not found.edge_lost(EDGE, "r1")
     assert (found.home(A, AT, 1), found.home(B, AT, 2)) == (None, "r2")
     assert EDGE not in found.link_lost(2)
 
@@ -81,3 +81,13 @@ def test_a_device_that_claims_too_many_channels_loses_the_first() -> None:
     assert found.home(A, AT, 1) is None
     assert found.home(B, AT, 2) == "r2"
     assert found.home((paths.MAX_HOMES - 2).to_bytes(16), AT, 3) == "r1"
+
+
+def test_a_router_that_lost_an_edge_does_not_speak_for_the_others() -> None:
+    """The edge announced itself over r2 before r1 had told that it cannot reach it."""
+    found = settled()
+    found.routes[EDGE] = "r2"
+    found.settle(B, AT, 2, EDGE, "r2")
+    assert not found.edge_lost(EDGE, "r1")
+    assert found.routes[EDGE] == "r2"
+    assert (found.home(A, AT, 1), found.home(B, AT, 2)) == (None, "r2")
