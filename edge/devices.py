@@ -20,7 +20,7 @@ from opentelemetry.sdk.resources import Resource
 from browsergo.chassis.telemetry import resource_of
 from browsergo.core import errors, semconv, tracing
 from browsergo.core.channel import payloads
-from browsergo.core.channel.client_end import DEVICE_NOT_HERE
+from browsergo.core.channel.client_bindings import DEVICE_NOT_HERE
 from browsergo.core.channel.frames import EVERY_EDGE, NO_EDGE, NO_LINK, Frame, Kind
 from browsergo.core.device_messages import Registration
 from edge.bridge import Bridge

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from browsergo.core.channel import payloads
-from browsergo.core.channel.client_end import DEVICE_NOT_HERE
+from browsergo.core.channel.client_bindings import DEVICE_NOT_HERE
 from browsergo.core.channel.frames import Frame, Kind
 from browsergo.core.errors import DeviceGone, HandshakeRefused
 from browsergo.v2 import registry_pb2, types_pb2

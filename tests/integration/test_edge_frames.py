@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from browsergo.core.channel import frames, payloads
-from browsergo.core.channel.client_end import DEVICE_NOT_HERE
+from browsergo.core.channel.client_bindings import DEVICE_NOT_HERE
 from browsergo.core.channel.frames import EVERY_EDGE, MAX_LINK_MESSAGE_BYTES, Frame, Kind
 from browsergo.core.ids import Binding
 from tests.fakes.device_client import DeviceClient

@@ -7,67 +7,33 @@ once, truthfully (design/delivery.md). Pure: `happened(..., now) -> effects`, `n
 One ClientEnds serves one process. Times: `now` monotonic seconds, `wall_ns` Unix nanoseconds.
 """
 
-from collections.abc import Callable, Iterator
-
 from browsergo.core import cdp, errors, relay_messages
 from browsergo.core.channel import (
     client_endings,
     client_flow,
-    client_frames,
     client_orphans,
-    payloads,
     pieces,
     priorities,
 )
+from browsergo.core.channel.client_bindings import ClientBindings
 from browsergo.core.channel.client_state import (
     Channel,
-    ClientLimits,
     Deliver,
-    DeviceView,
     Effect,
     Ended,
     Path,
     Pending,
-    Refused,
-    Seek,
-    Send,
     Sent,
-    Upgraded,
 )
-from browsergo.core.channel.frames import NO_EDGE, Frame, Kind, chunked
+from browsergo.core.channel.frames import Frame, Kind
 from browsergo.core.channel.pieces import Payload
-from browsergo.core.ids import UNBOUND, Binding
 from browsergo.core.tracing import Traceparent
 
-DEVICE_NOT_HERE = "DEVICE_NOT_HERE"  # REFUSED by an edge that does not hold the device: ask the registry again
 NOT_OFFERED = frozenset({"Browser.crash", "Browser.crashGpuProcess"})
 
 
-class ClientEnds:
-    """All client ends of one process. `edge` is its address, `draw(bits)` gives random numbers."""
-
-    def __init__(self, edge: int, edge_id: str, draw: Callable[[int], int], limits: ClientLimits | None = None) -> None:
-        self._edge = edge
-        self._edge_id = edge_id
-        self._draw = draw
-        self._limits = self._full_limits = limits or ClientLimits()
-        self._channels: dict[bytes, Channel] = {}
-        self._devices: dict[str, DeviceView] = {}
-        self.late_answers = 0
-        self.stale_frames = 0
-
-    def __len__(self) -> int:
-        return len(self._channels)
-
-    @property
-    def pending_commands(self) -> int:
-        """Commands of all clients that have no answer yet."""
-        return sum(len(entry.pending) for entry in self._channels.values())
-
-    def has_channels(self, device: str) -> bool:
-        """Whether clients of the device are here."""
-        known = self._devices.get(device)
-        return known is not None and bool(known.channels)
+class ClientEnds(ClientBindings):
+    """All client ends of one process: what clients say, and what browsers say to them."""
 
     # --- the client ---------------------------------------------------------------------------------------------
 
@@ -83,13 +49,6 @@ class ClientEnds:
         self._channels[channel] = entry
         self._device(device).channels[channel] = entry
         return [self._ask_open(entry)]
-
-    def _device(self, device: str) -> DeviceView:
-        """Its record; kept when its last channel is gone (it fences old epochs), but only so many."""
-        if device not in self._devices and len(self._devices) >= self._limits.remembered_devices:
-            for name in [name for name, known in self._devices.items() if not known.channels]:
-                del self._devices[name]
-        return self._devices.setdefault(device, DeviceView())
 
     def unresolved(self, channel: bytes, error: errors.BrowserGoError) -> list[Effect]:
         """The shell found no edge for the device (Seek failed). Final before the upgrade, else asked again."""
@@ -136,10 +95,6 @@ class ClientEnds:
             client_flow.grant(entry, self._limits, self._edge, effects)
         return effects
 
-    def buffered_bytes(self) -> dict[bytes, int]:
-        """What is kept here of each channel, for its client and for its browser; costs a look at every message."""
-        return {entry.id: client_flow.buffered_bytes(entry) for entry in self._channels.values()}
-
     def end(self, channel: bytes, error: errors.BrowserGoError) -> list[Effect]:
         """This side ends the channel (drain, token expired, misuse): every pending command is answered first."""
         entry = self._channels.get(channel)
@@ -181,12 +136,6 @@ class ClientEnds:
         client_flow.regulate(entry, self._limits, effects)
         return effects
 
-    def _put(self, entry: Channel, sent: Sent, effects: list[Effect], stamp: int) -> None:
-        if entry.path is not None:
-            entry.written = max(entry.written, sent.seq)
-            frame = client_frames.command(entry, entry.path, sent, self._edge, stamp)
-            effects.extend(Send(entry.path, piece) for piece in chunked(frame, frame.payload))
-
     def _closed_by_client(self, entry: Channel, command: cdp.Command) -> list[Effect]:
         """Browser.close ends only the caller's channel; it is the one command the relay answers itself."""
         effects = [*client_endings.settled(entry, errors.DeviceGone("the client closed its channel"))]
@@ -225,13 +174,6 @@ class ClientEnds:
         client_flow.trim(entry, frame.seq)
         client_flow.regulate(entry, self._limits, effects)
         return effects
-
-    def _bound(self, frame: Frame) -> Channel | None:
-        entry = self._channels.get(frame.channel)
-        if entry is None or entry.opening or frame.at != entry.at:
-            self.stale_frames += 1
-            return None
-        return entry
 
     def _message(self, frame: Frame, now: float, wall_ns: int) -> list[Effect]:
         entry = self._bound(frame)
@@ -286,188 +228,3 @@ class ClientEnds:
         elif cdp.is_inspector_detached(words):
             entry.page_gone = True
         client_flow.pass_on(entry, payload, self._limits, self._edge, effects)
-
-    # --- bindings -----------------------------------------------------------------------------------------------
-
-    def _fresh(self, device: str, at: Binding) -> DeviceView | None:
-        """The device's record, unless `at` is of an epoch that is over."""
-        known = self._devices.get(device)
-        if known is None:
-            return DeviceView()  # nothing of it lives here; what the frame names is closed
-        if at.epoch < known.epoch:
-            self.stale_frames += 1
-            return None
-        known.epoch = at.epoch
-        return known
-
-    def _hello(self, path: Path, frame: Frame, now: float, wall_ns: int) -> list[Effect]:
-        hello = payloads.decode_hello(frame.payload)
-        device = self._fresh(hello.device, frame.at)
-        if device is None:
-            return []
-        device.last_hello = max(device.last_hello, frame.at)
-        effects: list[Effect] = []
-        for channel, named in hello.named.items():
-            entry = device.channels.get(channel)
-            if entry is None or entry.claim != named.claim:
-                effects.append(client_frames.close(path, frame.at, channel, named.claim, self._edge))
-            elif entry.opening:  # the OPENED was lost: ask again
-                effects.append(self._ask_open(entry))
-            elif frame.at > entry.at:
-                body = payloads.Opened(hello.boot, named.claim, named.last, named.born)
-                effects.extend(self._bind(entry, path, frame.at, body, wall_ns))
-        for entry in list(device.channels.values()):
-            if entry.id not in hello.named and not entry.opening:
-                effects.extend(self._unnamed(entry, path, frame.at, hello, now))
-        return effects
-
-    def _unnamed(self, entry: Channel, path: Path, at: Binding, hello: payloads.Hello, now: float) -> list[Effect]:
-        if entry.boot != hello.boot:
-            return self._new_boot(entry, path, at, now) if at.epoch > entry.at.epoch else []
-        if entry.id not in hello.held and at > entry.at:
-            return self._fail(entry, errors.DeviceGone("the device no longer has this channel"))
-        return []
-
-    def _new_boot(self, entry: Channel, path: Path, at: Binding, now: float) -> list[Effect]:
-        if entry.exchanged:
-            entry.path = path
-            return self._fail(entry, errors.DeviceRestarted())
-        # Nothing was ever exchanged: open afresh. The old binding ends now, or a late event of it would count.
-        entry.opening, entry.lost, entry.path, entry.at = True, True, None, Binding(at.epoch, 0)
-        entry.deadline, entry.retry_at = now + self._limits.resume_window_s, now + self._limits.open_retry_s
-        entry.assembler.reset()
-        return [self._ask_open(entry)]
-
-    def _opened(self, path: Path, frame: Frame, now: float, wall_ns: int) -> list[Effect]:
-        opened = payloads.decode_opened(frame.payload)
-        entry = self._channels.get(frame.channel)
-        if entry is None or entry.claim != opened.claim:
-            return [client_frames.close(path, frame.at, frame.channel, opened.claim, self._edge)]
-        device = self._fresh(entry.device, frame.at)
-        if device is None:
-            return []
-        effects: list[Effect] = []
-        if entry.opening:
-            if frame.at < device.last_hello:  # a HELLO since may have said that it is gone
-                return [self._ask_open(entry)]
-            entry.opening, entry.boot, entry.born = False, opened.boot, opened.born
-            if not entry.upgraded:
-                entry.upgraded = True
-                effects.append(Upgraded(entry.id))
-        elif frame.at <= entry.at:
-            return []
-        return effects + self._bind(entry, path, frame.at, opened, wall_ns)
-
-    def _bind(self, entry: Channel, path: Path, at: Binding, opened: payloads.Opened, wall_ns: int) -> list[Effect]:
-        """A newer path: say where we are, then replay in order what was not recorded."""
-        if (opened.boot, opened.born) != (entry.boot, entry.born):
-            if entry.exchanged:
-                entry.path = path  # the CLOSE must reach the agent that just named it
-                return self._fail(entry, errors.DeviceRestarted())
-            entry.boot, entry.born = opened.boot, opened.born
-        entry.at, entry.path, entry.lost = at, path, False
-        entry.deadline = entry.retry_at = None
-        entry.assembler.reset()
-        client_flow.trim(entry, opened.last)
-        entry.granted, entry.ungranted_bytes = entry.consumed, 0
-        effects: list[Effect] = [client_frames.resume(entry, path, self._edge, self._limits.window)]
-        for sent in entry.unaccepted:
-            self._put(entry, sent, effects, wall_ns)
-        client_flow.regulate(entry, self._limits, effects)
-        return effects
-
-    def _ask_open(self, entry: Channel) -> Seek:
-        return client_frames.open_request(entry, self._edge, self._edge_id)
-
-    def _refused(self, frame: Frame) -> list[Effect]:
-        refusal = payloads.decode_ending(frame.payload)
-        entry = self._channels.get(frame.channel)
-        if entry is None or not entry.opening or entry.claim != refusal.claim or refusal.code == DEVICE_NOT_HERE:
-            return []
-        if UNBOUND.epoch < frame.at.epoch < entry.at.epoch:  # of a boot that is over; an edge's own is of no epoch
-            self.stale_frames += 1
-            return []
-        return self._fail(entry, errors.from_code(refusal.code, refusal.message))
-
-    def _freed(self, frame: Frame) -> list[Effect]:
-        ending = payloads.decode_ending(frame.payload)
-        entry = self._channels.get(frame.channel)
-        if entry is None or entry.opening or entry.claim != ending.claim or frame.at.epoch < entry.at.epoch:
-            return []
-        return self._fail(entry, errors.from_code(ending.code, ending.message))
-
-    # --- paths that die -----------------------------------------------------------------------------------------
-
-    def router_lost(self, router: str, now: float) -> list[Effect]:
-        """The trunk to this router is gone: channels on it announce themselves through another."""
-        lost = self._lose((e for e in self._channels.values() if e.path and e.path.router == router), now)
-        return self._announce({(entry.device, entry.path.edge) for entry in lost if entry.path})
-
-    def edge_lost(self, edge: int, now: float, router: str = "") -> list[Effect]:
-        """The router ("": any) has no trunk to this edge run any more: ask where the device is now."""
-        on_it = (entry for entry in self._channels.values() if entry.path and entry.path.edge == edge)
-        lost = self._lose((e for e in on_it if e.path and router in ("", e.path.router)), now)
-        return self._announce({(entry.device, NO_EDGE) for entry in lost})
-
-    def link_lost(self, edge: int, link: int, now: float) -> list[Effect]:
-        """A link connection (0: all) of the device's edge is gone; the agent will say where its channels live now."""
-        self._lose(
-            (e for e in self._channels.values() if e.path and e.path.edge == edge and link in (0, e.path.link)), now
-        )
-        return []
-
-    def _lose(self, entries: Iterator[Channel], now: float) -> list[Channel]:
-        lost = [entry for entry in entries if not entry.lost]
-        for entry in lost:
-            entry.lost = True
-            entry.deadline = now + self._limits.resume_window_s
-            entry.retry_at = now + self._limits.announce_every_s
-        return lost
-
-    def _announce(self, devices: set[tuple[str, int]]) -> list[Effect]:
-        """Once for all channels of a device: the HELLO that answers names them all."""
-        return [client_frames.announcement(device, edge, self._edge) for device, edge in sorted(devices)]
-
-    def next_deadline(self) -> float | None:
-        """When `tick` must be called next, on the monotonic clock."""
-        entries = self._channels.values()
-        times = [t for e in entries for t in (e.deadline, e.retry_at) if t is not None]
-        times += [e.orphans[0].due for e in entries if e.orphans]
-        return min(times, default=None)
-
-    def tick(self, now: float) -> list[Effect]:
-        """Time passed: ask again, or give up."""
-        effects: list[Effect] = []
-        silent: set[tuple[str, int]] = set()  # lost devices; the edge that had them may be what was lost
-        for entry in list(self._channels.values()):
-            if entry.deadline is not None and now >= entry.deadline:
-                late = errors.DeadlineExceeded("the device did not answer the OPEN in time")
-                lost = errors.DeviceLost("the device did not come back in time")
-                effects.extend(self._fail(entry, lost if entry.upgraded else late))
-            elif entry.retry_at is not None and now >= entry.retry_at:
-                limits = self._limits
-                entry.retry_at = now + (limits.open_retry_s if entry.opening else limits.announce_every_s)
-                if entry.opening:
-                    effects.append(self._ask_open(entry))
-                else:
-                    silent.add((entry.device, NO_EDGE))
-            elif entry.orphans:
-                client_orphans.settle(entry, now, self._limits, self._edge, effects)
-        return effects + self._announce(silent)
-
-    # --- ends ---------------------------------------------------------------------------------------------------
-
-    def _fail(self, entry: Channel, error: errors.BrowserGoError) -> list[Effect]:
-        """Tell the device end, then the client: errors, detached events, close (or the refusal of its upgrade)."""
-        effects = self._drop(entry)
-        if not entry.upgraded:
-            return [*effects, Refused(entry.id, error)]
-        return [*effects, *client_endings.last_words(entry, error), Ended(entry.id, error)]
-
-    def _drop(self, entry: Channel) -> list[Effect]:
-        """Forget the channel. The CLOSE goes by its last path; if that is lost, the next HELLO that names it asks."""
-        del self._channels[entry.id]
-        del self._devices[entry.device].channels[entry.id]
-        if entry.path is None:
-            return []
-        return [client_frames.close(entry.path, entry.at, entry.id, entry.claim, self._edge)]
