@@ -22,9 +22,9 @@ from edge.admin import EdgeAdmin
 from edge.bridge import Bridge
 from edge.clients import Clients
 from edge.config import EdgeConfig
-from edge.core.addresses import Addresses
 from edge.core.admission import Admission
 from edge.core.forwarding import TrustedProxies
+from edge.core.origins import Addresses
 from edge.device_origin import ByHost, DeviceOrigin
 from edge.devices import Devices
 from edge.discovery import Discovery

@@ -21,9 +21,9 @@ from browsergo.core.errors import (
     FrontendNotFound,
 )
 from edge.clients import Clients
-from edge.core.addresses import Addresses
 from edge.core.admission import Admission, require_frontend
 from edge.core.endpoints import FrontendFile, frontend_file
+from edge.core.origins import Addresses
 from edge.discovery import check_answered
 from edge.plain_http import application, knock_of, nothing_here, refusal
 

@@ -20,10 +20,10 @@ from browsergo.core.errors import (
 from browsergo.core.ids import is_device_id
 from browsergo.core.tokens import Grant
 from edge.clients import Clients
-from edge.core.addresses import Addresses
 from edge.core.admission import Admission, require_cdp
 from edge.core.endpoints import frontend_prefix, websocket_endpoint
 from edge.core.forwarding import Arrival
+from edge.core.origins import Addresses
 from edge.core.rewriting import LeadingBack, rewrite
 from edge.overload import Overload
 from edge.plain_http import application, knock_of, nothing_here, refusal

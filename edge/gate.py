@@ -17,9 +17,9 @@ from edge.clients import Clients
 from edge.config import EdgeConfig
 from edge.control_socket import ControlSocket
 from edge.core import control_protocol
-from edge.core.addresses import Addresses
 from edge.core.admission import Admission, Knock, require_cdp, require_control, require_device
 from edge.core.endpoints import Endpoint, Purpose, is_page, websocket_endpoint
+from edge.core.origins import Addresses
 from edge.device_socket import DeviceSocket
 from edge.devices import Devices
 from edge.link_socket import LinkSocket

@@ -42,10 +42,6 @@ class Placement:
                 self._log.info("watch of routes interrupted", detail=why, routes=len(self._routes))
             await asyncio.sleep(backoff.next_delay_s(0.5 + random.random() / 2))
 
-    def known(self, device: str) -> bool:
-        """Whether the registry told of the device."""
-        return self._routes.edge_of(device) is not None
-
     async def resolve(self, device: str) -> int:
         """The run of the edge that holds the device.
 

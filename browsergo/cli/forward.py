@@ -22,6 +22,7 @@ from browsergo.cli.exits import FAILED, USAGE, CliError
 from browsergo.cli.stack import DataDir, ready_record
 from browsergo.cli.tokens import read_signing_key
 from browsergo.cli.urls import authority, client_token
+from browsergo.core.addresses import LOOPBACK_NAMES
 from browsergo.core.discovery import devtools_url, read_fetch
 from browsergo.core.errors import BrowserGoError
 from browsergo.core.ids import DEVICE_ID_FORM, is_device_id
@@ -31,7 +32,6 @@ HEAD_TIMEOUT_S = 10.0
 UPSTREAM_TIMEOUT_S = 15.0
 MAX_DOCUMENT_BYTES = 16 << 20
 PIPE_BYTES = 256 << 10
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _ALLOWED_ORIGINS = frozenset({"devtools://devtools"})
 _SERVED = ("/json", "/devtools/")
 # Of the client's own connection; and of a body, which is dropped here (pychrome sends one with every GET).
@@ -105,7 +105,7 @@ def _read_token(token_file: Path | None) -> str:
 def check(request: h11.Request) -> None:
     """Raise Refusal for a Host that is not loopback (DNS rebinding), a web page's Origin, or a path not served."""
     hosts, origins = _values(request, b"host"), _values(request, b"origin")
-    if len(hosts) != 1 or _name(hosts[0]) not in _LOOPBACK_NAMES:
+    if len(hosts) != 1 or _name(hosts[0]) not in LOOPBACK_NAMES:
         raise Refusal(421, "BAD_HOST: only loopback names are served here")
     if origins and (len(origins) > 1 or origins[0] not in _ALLOWED_ORIGINS):
         raise Refusal(403, "BAD_ORIGIN: web pages may not connect")

@@ -10,6 +10,9 @@ BROWSER_URL_FORM = (
 )
 EDGE_URL_FORM = "ws://HOST:PORT or wss://HOST:PORT, with a path in front of /v2 if there is one"
 
+# How the machine that somebody is on names itself in a Host header.
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
 _NAME = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?\Z")
 _NAME_MAX = 253
 

@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from browsergo.core.addresses import LOOPBACK_NAMES
 from browsergo.core.errors import BadHost, BadOrigin, Forbidden, Unauthenticated
 from browsergo.core.tokens import ADMIN_SCOPES, Grant, Verifier
-from edge.core.addresses import Addresses
 from edge.core.forwarding import Arrival, Headers, TrustedProxies
+from edge.core.origins import Addresses
 
 BEARER_PREFIX = "bearer."
 TICKET_SUBJECT = "ticket:"
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _FOREVER = 2**53
 _ANYBODY = Grant("anybody", (*ADMIN_SCOPES, "frontend:*"), _FOREVER, "none", _FOREVER)
 
@@ -62,7 +62,7 @@ class Admission:
 
     def _host_allowed(self, host: str) -> bool:
         name = host_name(host)
-        return name is not None and (name in _LOOPBACK_NAMES or name in self.public_hosts)
+        return name is not None and (name in LOOPBACK_NAMES or name in self.public_hosts)
 
     def grant(self, knock: Knock, now_unix_s: float) -> Grant:
         """What the bearer may do. Raises Unauthenticated (with where a token may stand) or TokenExpired."""

@@ -11,8 +11,8 @@ from urllib.parse import quote, urlsplit
 from browsergo.core.discovery import devtools_url
 from browsergo.core.errors import BrowserUnavailable
 from browsergo.core.frontend import FOLDER, page_name
-from edge.core.addresses import websocket_url
 from edge.core.endpoints import websocket_endpoint
+from edge.core.origins import websocket_url
 
 _URLS = ("webSocketDebuggerUrl", "devtoolsFrontendUrl")
 

@@ -12,7 +12,9 @@ from tests.fakes.edge_world import World, play, until
 async def both_known(world: World) -> None:
     """The watch has told of the laptop."""
     placement = world.edge.parts.placement
-    await until(lambda: placement.is_current and placement.known("laptop"), "the route of the laptop")
+    await until(
+        lambda: placement.is_current and placement._routes.edge_of("laptop") is not None, "the route of the laptop"
+    )
 
 
 def test_clients_come_in_while_the_registry_is_away(tmp_path: Path) -> None:
@@ -40,7 +42,7 @@ def test_a_device_that_moves_is_found_where_it_is(tmp_path: Path) -> None:
             assert (await client.call(1, "Fake.say"))["result"]["device"] == "laptop"
             await client.close()
             await echo.leave()
-        await until(lambda: not world.edge.parts.placement.known("laptop"), "that it is gone")
+        await until(lambda: world.edge.parts.placement._routes.edge_of("laptop") is None, "that it is gone")
         with pytest.raises(HandshakeRefused) as refused:
             await world.client()
         assert (refused.value.status, "DEVICE_OFFLINE" in refused.value.body) == (503, True)

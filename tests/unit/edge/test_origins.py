@@ -2,8 +2,8 @@
 
 import pytest
 
-from edge.core.addresses import Addresses, websocket_url
 from edge.core.forwarding import Arrival
+from edge.core.origins import Addresses, websocket_url
 
 LOCAL = Arrival("127.0.0.1", "http", ("localhost:3000",))
 PUBLIC = Arrival("192.0.2.1", "https", ("relay.example",))
