@@ -15,7 +15,7 @@ from browsergo.core.channel.frames import NO_EDGE, Flag, Frame, Kind
 from browsergo.core.channel.queue import Queued
 from browsergo.core.errors import BadFrame, BrowserGoError
 from browsergo.core.tracing import SpanRecord
-from edge.core.placement import rendezvous
+from edge.core.placement import Reach, rendezvous
 from edge.trunks import Trunk, TrunkListener, Trunks
 
 _FOR_CLIENTS = frozenset(
@@ -57,6 +57,7 @@ class Bridge(TrunkListener):
         self.telemetry = telemetry
         self._trunks = trunks
         self._log = log
+        self._reach = Reach()
         self._parts: tuple[Part, ...] = ()
         self._clients: Part
         self._devices: Part
@@ -77,9 +78,9 @@ class Bridge(TrunkListener):
         trunk.outbox.push(frame, time.time_ns())
         return True
 
-    def router_for(self, device: str) -> str | None:
-        """The router of a device's channels; None while no trunk is up."""
-        return rendezvous(device, self._trunks.live())
+    def router_for(self, device: str, edge: int = NO_EDGE) -> str | None:
+        """The router of a device's channels, of those that reach `edge`; None while no trunk is up."""
+        return rendezvous(device, self._reach.reaching(edge, self._trunks.live(), time.monotonic()))
 
     async def drained(self, router: str) -> None:
         """Wait until the trunk has room again (or is gone)."""
@@ -107,6 +108,7 @@ class Bridge(TrunkListener):
         if kind in _FOR_CLIENTS:
             self._clients.frame(router, frame)
         elif kind == Kind.UNREACHABLE:
+            self._reach.unreachable(router, frame.source, time.monotonic())
             for part in self._parts:
                 part.edge_unreachable(frame.source, router)
         elif kind == Kind.ADMIN:

@@ -267,7 +267,7 @@ class Clients:
     async def _seek(self, device: str, frame: Frame) -> None:
         """Send a frame to the device's edge. Raises what keeps it from getting there."""
         edge = frame.edge or await self._placement.resolve(device)
-        router = self.bridge.router_for(device)
+        router = self.bridge.router_for(device, edge)
         if router is None or not self.bridge.send(router, frame._replace(edge=edge)):
             raise errors.ServiceUnavailable("no router can be reached", retry_after_s=1)
 

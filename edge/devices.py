@@ -293,7 +293,7 @@ class Devices:
         return router
 
     def _route(self, session: Session, edge: int) -> str | None:
-        return session.paths.routes.get(edge) or self._bridge.router_for(session.device)
+        return session.paths.routes.get(edge) or self._bridge.router_for(session.device, edge)
 
     def _hello(self, session: Session, link: LinkPort, frame: Frame) -> str | None:
         """A HELLO makes its link count, and settles the channels it names on this path."""

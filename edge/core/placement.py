@@ -1,7 +1,10 @@
-"""Which router a device's channels go through: rendezvous hashing (Thaler and Ravishankar, 1998)."""
+"""Which router a device's channels go through: rendezvous hashing (Thaler, Ravishankar, 1998) among those that may."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+
+BELIEVED_S = 5.0
+REMEMBERED = 10_000  # pairs of a router and an edge run
 
 
 def rendezvous(key: str, places: Iterable[str]) -> str | None:
@@ -11,3 +14,22 @@ def rendezvous(key: str, places: Iterable[str]) -> str | None:
 
 def _weight(key: str, place: str) -> bytes:
     return hashlib.blake2b(f"{key}\0{place}".encode(), digest_size=8).digest()
+
+
+class Reach:
+    """Which routers have said that they cannot reach which edge runs. Believed for a while: trunks come back."""
+
+    def __init__(self) -> None:
+        self._until_s: dict[tuple[str, int], float] = {}
+
+    def unreachable(self, router: str, edge: int, now: float) -> None:
+        """`router` has said so of `edge`, at `now` (monotonic seconds)."""
+        if len(self._until_s) >= REMEMBERED:
+            self._until_s = {key: until_s for key, until_s in self._until_s.items() if until_s > now}
+        if len(self._until_s) < REMEMBERED:
+            self._until_s[router, edge] = now + BELIEVED_S
+
+    def reaching(self, edge: int, routers: Collection[str], now: float) -> Collection[str]:
+        """Those of the routers that may reach `edge`; all, if none is left."""
+        found = [router for router in routers if self._until_s.get((router, edge), 0.0) <= now]
+        return found or routers

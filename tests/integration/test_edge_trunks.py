@@ -1,5 +1,6 @@
 """The edge's side of its trunks: routers that stop, come back, or misbehave."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from grpc import StatusCode
 from browsergo.core.channel.frames import Frame, Kind
 from browsergo.v2 import trunk_pb2, types_pb2
 from edge import trunks
-from tests.fakes.device_client import EchoDevice
+from edge.core.placement import rendezvous
+from tests.fakes.device_client import EchoDevice, registration
 from tests.fakes.edge_world import World, play, until
 from tests.fakes.trunk_client import raw_trunk
 from tests.fakes.trunk_service import OddRouter, introduction, odd_router
@@ -129,5 +131,22 @@ def test_frames_that_make_no_sense_to_an_edge_harm_no_trunk(tmp_path: Path) -> N
                 pass
             assert answer.seq == 503
         assert world.edge.parts.trunks.live() == [world.router.address]
+
+    play(tmp_path, scenario)
+
+
+def test_a_device_is_found_over_the_router_that_reaches_its_edge(tmp_path: Path) -> None:
+    """The router that a device's channels belong to may be one that the device's edge is cut off from."""
+
+    async def scenario(world: World) -> None:
+        cut_off = await world.add_router("router-2")
+        routers = [router.address for router in world.routers]
+        edge = await world.add_edge("edge-2")
+        names = (f"device-{number}" for number in itertools.count())
+        name = next(name for name in names if rendezvous(name, routers) == cut_off.address)
+        echo = await EchoDevice.start(world, registration(name))  # on edge-1, which knows router-1 only
+        client = await world.client(name, edge=edge)
+        assert (await client.call(1, "Fake.say"))["result"]["device"] == name
+        await echo.leave()
 
     play(tmp_path, scenario)

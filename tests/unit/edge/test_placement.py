@@ -2,7 +2,10 @@
 
 from collections import Counter
 
-from edge.core.placement import rendezvous
+import pytest
+
+from edge.core import placement
+from edge.core.placement import Reach, rendezvous
 
 DEVICES = [f"device-{number}" for number in range(3000)]
 ROUTERS = ["router-1", "router-2", "router-3"]
@@ -33,3 +36,29 @@ def test_the_boundary_between_device_and_router_is_part_of_the_weight() -> None:
     """`ab` on `c` and `a` on `bc` must be weighed apart: 64 such pairs cannot all agree by chance."""
     agree = [rendezvous(f"a{n}b", ["c", "d"]) == "c" and rendezvous(f"a{n}", ["bc", "bd"]) == "bc" for n in range(64)]
     assert not all(agree)
+
+
+def test_a_router_is_not_asked_for_an_edge_that_it_could_not_reach_just_now() -> None:
+    reach = Reach()
+    reach.unreachable("router-1", 7, 100.0)
+    assert reach.reaching(7, ROUTERS, 100.0) == ["router-2", "router-3"]
+    assert reach.reaching(8, ROUTERS, 100.0) == ROUTERS
+    assert reach.reaching(7, ROUTERS, 100.0 + placement.BELIEVED_S) == ROUTERS
+
+
+def test_an_edge_that_no_router_could_reach_is_asked_for_at_any() -> None:
+    reach = Reach()
+    for router in ROUTERS:
+        reach.unreachable(router, 7, 100.0)
+    assert reach.reaching(7, ROUTERS, 101.0) == ROUTERS
+    assert reach.reaching(7, [], 101.0) == []
+
+
+def test_what_is_remembered_is_bounded_and_what_is_over_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement, "REMEMBERED", 3)
+    reach = Reach()
+    for edge in range(5):
+        reach.unreachable("router-1", edge, 100.0)
+    assert [edge for edge in range(5) if reach.reaching(edge, ROUTERS, 101.0) != ROUTERS] == [0, 1, 2]
+    reach.unreachable("router-1", 9, 200.0)
+    assert reach.reaching(9, ROUTERS, 200.0) == ["router-2", "router-3"]
