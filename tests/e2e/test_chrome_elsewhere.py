@@ -99,6 +99,7 @@ def test_the_two_hosts_share_no_loopback(elsewhere: Elsewhere) -> None:
 
 @other_host
 @pytest.mark.chrome
+@pytest.mark.slow
 def test_playwright_drives_a_chrome_on_another_host_as_if_it_were_beside_it(elsewhere: Elsewhere) -> None:
     beside = elsewhere.chrome_host.call(lambda: run_scenario(elsewhere.chrome.client_ws, elsewhere.site))
     # By http, so that the URL which discovery hands out is the one that is driven.

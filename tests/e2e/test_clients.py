@@ -1,6 +1,7 @@
 """Every CDP client, unmodified: what it gives against Chrome itself it gives through the relay."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,16 @@ def matrix(relay: Stack, forwarded: tuple[str, int], site: Site) -> Matrix:
     return Matrix(Relay(relay, forwarded), site.url)
 
 
-@pytest.fixture(params=ROWS, ids=lambda row: row.words)
+def rows() -> list[Any]:
+    """Every row; slow are those of clients that another row or file has in the quick run already."""
+    quick = {row.client.name: row for row in reversed(ROWS) if not row.client.name.startswith("DevTools")}
+    return [
+        pytest.param(row, id=row.words, marks=() if quick.get(row.client.name) is row else pytest.mark.slow)
+        for row in ROWS
+    ]
+
+
+@pytest.fixture(params=rows())
 def comparison(request: pytest.FixtureRequest, matrix: Matrix) -> Comparison:
     row: Row = request.param
     return matrix.comparison(row)
@@ -61,6 +71,7 @@ def test_after_a_client_closed_the_browser_lives_and_others_are_as_unharmed_as_a
         assert through.bystander_kept
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # alone it runs every row
 def test_the_table_of_the_documentation_is_what_this_run_gives(matrix: Matrix) -> None:
     fresh = table([matrix.comparison(row) for row in ROWS])

@@ -45,6 +45,7 @@ def test_a_page_is_opened_driven_and_closed_at_the_root(forwarded: Address) -> N
     assert get(forwarded, f"/json/close/{page['id']}").body == "Target is closing"
 
 
+@pytest.mark.slow  # a quick row of test_clients.py goes this way too
 def test_puppeteer_by_browser_url_gives_the_same_results_as_direct(
     forwarded: Address, direct_chrome: DirectChrome, site: Site
 ) -> None:

@@ -33,6 +33,7 @@ def direct(direct_chrome: DirectChrome, site: Site) -> dict[str, Any]:
     return run_scenario(direct_chrome.client_ws, site)
 
 
+@pytest.mark.slow
 @pytest.mark.chrome
 def test_the_scenario_does_what_it_says(direct: dict[str, Any]) -> None:
     assert direct["form"]["before"] == "nobody yet"
@@ -48,6 +49,7 @@ def test_the_scenario_does_what_it_says(direct: dict[str, Any]) -> None:
     assert not direct["connected_after_close"]
 
 
+@pytest.mark.slow
 @pytest.mark.chrome
 def test_playwright_by_ws_url_gives_the_same_results_as_direct(
     relay: Stack, direct: dict[str, Any], site: Site
@@ -55,6 +57,7 @@ def test_playwright_by_ws_url_gives_the_same_results_as_direct(
     assert run_scenario(relay.urls.client_ws, site) == direct
 
 
+@pytest.mark.slow
 @pytest.mark.chrome
 def test_playwright_by_http_url_gives_the_same_results_as_direct(
     relay: Stack, direct: dict[str, Any], site: Site

@@ -18,6 +18,7 @@ def direct(direct_chrome: DirectChrome, site: Site) -> dict[str, Any]:
     return run_node(SCENARIO, direct_chrome.client_ws, site.url)
 
 
+@pytest.mark.slow
 @pytest.mark.chrome
 def test_the_scenario_does_what_it_says(direct: dict[str, Any]) -> None:
     assert direct["form"]["after"] == "Hello, Ada Lovelace!"
@@ -31,6 +32,7 @@ def test_the_scenario_does_what_it_says(direct: dict[str, Any]) -> None:
     assert not direct["connectedAfterClose"]
 
 
+@pytest.mark.slow
 @pytest.mark.chrome
 def test_puppeteer_by_ws_url_gives_the_same_results_as_direct(relay: Stack, direct: dict[str, Any], site: Site) -> None:
     assert run_node(SCENARIO, relay.urls.client_ws, site.url) == direct

@@ -127,6 +127,7 @@ def start_services(parts: Parts, routers: list[str]) -> dict[str, Part]:
     return started
 
 
+@pytest.mark.slow  # the quick test under load has two routers too
 def test_with_two_routers_the_other_one_goes_on(tmp_path: Path, counting_browser: FakeBrowser) -> None:
     with Parts(tmp_path, ENVIRONMENT) as parts:
         routers = start_services(parts, ["router-1", "router-2"])
@@ -282,6 +283,7 @@ FLOOD_EVENTS, FLOOD_EVENT_BYTES = 8000, 64_000
 GROWTH_MIB = 100
 
 
+@pytest.mark.slow
 def test_a_client_that_reads_nothing_is_bounded_harms_nobody_and_gets_everything_in_the_end(tmp_path: Path) -> None:
     with FakeBrowser() as browser, ExitStack() as opened:
         stack = opened.enter_context(Stack(tmp_path, ENVIRONMENT, ("--cdp", browser.url)))

@@ -88,7 +88,7 @@ def test_each_command_is_one_tree_over_four_processes_without_its_contents(
             assert secret not in relay.parts.logs()
 
 
-@pytest.mark.parametrize("silent", ["router-1", "edge-2"])
+@pytest.mark.parametrize("silent", [pytest.param("router-1", marks=pytest.mark.slow), "edge-2"])
 def test_a_process_that_exports_nothing_is_noticed_by_name(
     tmp_path: Path, direct_chrome: DirectChrome, silent: str
 ) -> None:

@@ -48,7 +48,7 @@ def test_a_large_answer_is_compressed_and_a_small_one_is_not(tmp_path: Path) -> 
     assert SMALL_ANSWERS * BELOW_BYTES < small < SMALL_ANSWERS * (BELOW_BYTES + OVERHEAD_BYTES)
 
 
-@pytest.mark.parametrize("compression", [None, "off"])
+@pytest.mark.parametrize("compression", [None, pytest.param("off", marks=pytest.mark.slow)])
 def test_nothing_is_compressed_for_an_edge_on_this_machine_or_when_it_is_off(
     tmp_path: Path, compression: str | None
 ) -> None:

@@ -139,7 +139,7 @@ def test_events_are_told_from_answers() -> None:
         answer = messages.answer(number)
         assert read_head(answer) == MessageHead(number, is_event=False), answer
         event = messages.event()
-        assert read_head(event) == MessageHead(None, is_event=True), event
+        assert read_head(event)._replace(method=b"") == MessageHead(None, is_event=True), event
         with pytest.raises(UnacceptableCommand):
             read_command(event)
 
