@@ -50,7 +50,7 @@ class TrimsOnSend(DeviceEnd):
             entry.sent = max(entry.sent, entry.next_seq - 1 - len(entry.out))
         super()._flush(entry, effects)
         while entry.sent is not None and entry.out and entry.out[0].seq <= entry.sent:
-            entry.out_bytes -= len(entry.out.popleft().payload)
+            entry.out_bytes -= entry.out.popleft().size
 
 
 class PathLostIgnored(DeviceEnd):
@@ -114,7 +114,7 @@ class WaitsForRoom(DeviceEnd):
     def _flush(self, entry: DeviceChannel, effects: list[DeviceEffect]) -> None:
         first = entry.out[len(entry.out) - entry.unsent] if entry.unsent else None
         flying = first is not None and first.seq - 1 > entry.acked
-        if first is None or not flying or entry.flying_bytes + len(first.payload) <= self._limits.credit_bytes:
+        if first is None or not flying or entry.flying_bytes + first.size <= self._limits.credit_bytes:
             super()._flush(entry, effects)
 
 

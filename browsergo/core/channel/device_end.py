@@ -188,7 +188,7 @@ class DeviceEnd:
         entry.full_since = now if entry.paused else None
         self._trim(entry, frame.seq, now, effects)
         entry.sent = max(entry.acked, received)
-        entry.flying_bytes = sum(len(m.payload) for m in entry.out if m.seq <= entry.sent)
+        entry.flying_bytes = sum(m.size for m in entry.out if m.seq <= entry.sent)
         self._up(entry, Kind.CACK, effects, seq=entry.last)
         self._flush(entry, effects)
         return effects
@@ -280,8 +280,8 @@ class DeviceEnd:
             trace, priority = entry.running.pop(head.id, Running(trace, priority))
         if trace == NO_TRACE:
             trace = self._draw(128).to_bytes(16) + (self._draw(64) or 1).to_bytes(8)
-        flags, payload = (0, payload) if deflated is None else (Flag.COMPRESSED, deflated)
-        entry.out.append(Message(entry.next_seq, payload, trace, wall_ns, priority, flags))
+        flags, leaving = (0, payload) if deflated is None else (Flag.COMPRESSED, deflated)
+        entry.out.append(Message(entry.next_seq, leaving, trace, wall_ns, priority, flags, len(payload)))
         entry.next_seq += 1
         entry.out_bytes += len(payload)
         self._total_bytes += len(payload)
@@ -313,7 +313,7 @@ class DeviceEnd:
                 return
             self._up(entry, Kind.MSG, effects, seq=message.seq, message=message)
             entry.sent = message.seq
-            entry.flying_bytes += len(message.payload)
+            entry.flying_bytes += message.size
 
     def _window(self, entry: DeviceChannel) -> tuple[int, int]:
         """How many messages and bytes may be on their way: our own bounds, or the client end's if it asks for less."""
@@ -327,7 +327,7 @@ class DeviceEnd:
             return
         entry.acked = acked
         while entry.out and entry.out[0].seq <= acked:
-            size = len(entry.out.popleft().payload)
+            size = entry.out.popleft().size
             entry.out_bytes -= size
             entry.flying_bytes -= size
             self._total_bytes -= size
@@ -356,7 +356,7 @@ class DeviceEnd:
             return
         trace, stamp, priority, flags = NO_TRACE, 0, _PRIORITIES.get(kind, Priority.NORMAL), 0
         if message is not None:
-            _, payload, trace, stamp, priority, flags = message
+            _, payload, trace, stamp, priority, flags, _ = message
         frame = Frame(kind, flags, entry.edge, NO_EDGE, 0, entry.id, entry.at, seq, trace, stamp, priority=priority)
         effects.extend(Transmit(entry.link, piece) for piece in chunked(frame, payload))
 

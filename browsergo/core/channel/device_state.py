@@ -69,7 +69,10 @@ DeviceEffect = Transmit | Dial | Dispatch | HangUp | Pause
 
 
 class Message(NamedTuple):
-    """A message from Chrome that the client end may not have yet."""
+    """A message from Chrome that the client end may not have yet.
+
+    `size` is what it takes at the client end: bounds and credit count that, however small it is when compressed.
+    """
 
     seq: int
     payload: Payload
@@ -77,6 +80,7 @@ class Message(NamedTuple):
     stamp: int
     priority: int
     flags: int
+    size: int
 
 
 class Running(NamedTuple):

@@ -130,6 +130,22 @@ def test_a_large_message_does_not_wait_for_acknowledgements_that_come_only_in_st
 
 # --- bounds -----------------------------------------------------------------------------------------------------------
 
+
+def test_credit_and_bounds_count_what_a_compressed_message_is_at_the_client_end() -> None:
+    limits = DeviceLimits(credit_bytes=2000, channel_bytes=3000, total_bytes=3000)
+    side, at = open_device(limits)
+    message = event(pad="x" * 1000)
+    small = zlib.compress(message)
+    said = [side.end.message(CHANNEL, message, side.now, 0, small) for _ in range(3)]
+    written = [up(effects, Kind.MSG) for effects in said]
+    assert [[frame.payload for frame in frames] for frames in written] == [[small], [small], []]
+    assert {frame.flags for frames in written for frame in frames} == {Flag.COMPRESSED}
+    assert only(Pause, said[2]) == [Pause(CHANNEL, True)]
+    effects = side.acknowledge(at, 1)
+    assert [frame.payload for frame in up(effects, Kind.MSG)] == [small]
+    assert only(Pause, effects) == [Pause(CHANNEL, False)]
+
+
 SMALL = DeviceLimits(credit_messages=1, channel_bytes=200, total_bytes=300)
 FILLING = event(pad="x" * 200)
 
