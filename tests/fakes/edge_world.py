@@ -205,7 +205,10 @@ class World:
     async def client(self, device: str = "laptop", endpoint: str = "", edge: LocalEdge | None = None) -> Socket:
         """A CDP client of a device. Raises HandshakeRefused."""
         at = edge or self.edge
-        return await dial_socket(at.address, f"/v2/cdp/{device}{endpoint}", headers=self.bearer(f"cdp:{device}:full"))
+        path = f"/v2/cdp/{device}{endpoint}"
+        client = await dial_socket(at.address, path, headers=self.bearer(f"cdp:{device}:full"))
+        self._open.callback(client.connection.abort)  # uvloop does not close with a transport that is not read
+        return client
 
     async def operator(self, *scopes: str, edge: LocalEdge | None = None) -> Socket:
         """An operator, past the status that comes first."""

@@ -143,6 +143,8 @@ def test_saving_keeps_little_for_a_slow_client_and_loses_nothing(tmp_path: Path)
         echo = await EchoDevice.start(world)
         slow, quick = await world.client(), await world.client()
         await scales.show(0.75, Rung.SAVING)
+        for client in (slow, quick):  # its device end has been told of the narrow window before it gets a command
+            assert (await client.call(7, "Fake.say"))["id"] == 7
         slow.connection.pause_reading()
         for number in range(300):
             echo.event("Fake.flooded", {"n": number, "filler": PIECE})
