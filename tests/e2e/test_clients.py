@@ -32,9 +32,12 @@ def matrix(relay: Stack, forwarded: tuple[str, int], site: Site) -> Matrix:
     return Matrix(Relay(relay, forwarded), site.url)
 
 
+QUICK = {"Playwright (Python)", "Puppeteer 24", "Puppeteer 25", "chrome-remote-interface", "pychrome", "Selenium"}
+
+
 def rows() -> list[Any]:
-    """Every row; slow are those of clients that another row or file has in the quick run already."""
-    quick = {row.client.name: row for row in reversed(ROWS) if not row.client.name.startswith("DevTools")}
+    """Every row; the quick run has one of each of these clients."""
+    quick = {row.client.name: row for row in reversed(ROWS) if row.client.name in QUICK}
     return [
         pytest.param(row, id=row.words, marks=() if quick.get(row.client.name) is row else pytest.mark.slow)
         for row in ROWS
@@ -110,6 +113,7 @@ def test_selenium_that_connects_for_bidi_sends_one_of_the_pages_that_are_there_t
             client.call("Page.close", session=session)
 
 
+@pytest.mark.slow
 def test_pychrome_takes_the_devices_own_path_where_no_token_is_asked_for(tmp_path: Path, site: Site) -> None:
     with Stack(tmp_path, flags=("--insecure-no-auth",)) as stack:
         where = Where(stack.urls.client_http, {}, stack.urls.client_ws)

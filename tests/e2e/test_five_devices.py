@@ -124,6 +124,7 @@ def test_a_thousand_commands_to_each_at_once_are_answered_by_the_right_browser_o
     assert fleet.registered() == before
 
 
+@pytest.mark.slow
 def test_five_that_are_killed_at_once_come_back_as_themselves(fleet: Fleet) -> None:
     before = fleet.registered()
     with ExitStack() as opened:

@@ -210,6 +210,7 @@ def test_a_huge_header_is_refused_and_the_connection_closed(guarded: Guarded) ->
         assert is_closed(connection, 5)
 
 
+@pytest.mark.slow
 def test_half_a_request_and_silence_is_closed_by_the_deadline(guarded: Guarded) -> None:
     whole = upgrade_request(guarded.stack.address, guarded.path_with_token())
     halves = (b"", b"GET /v2/cdp/local HTTP/1.1\r\nHost: 127.0.", whole[:-2])

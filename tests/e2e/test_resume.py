@@ -106,6 +106,7 @@ def test_epochs_rise_over_a_restart_of_the_registry(counted: Stack) -> None:
     assert after["epoch"] > before["epoch"]
 
 
+@pytest.mark.slow
 def test_two_faults_at_once_are_one_pause(counted: Stack, counting_browser: FakeBrowser) -> None:
     faults.bring_device_to(counted, "edge-2")
     victims = [faults.process(counted, words) for words in (faults.ROUTER, "--edge-id edge-2", faults.REGISTRY)]
@@ -146,6 +147,7 @@ def test_with_two_routers_the_other_one_goes_on(tmp_path: Path, counting_browser
         assert {counting_browser.executions[f"routers:{number}"] for number in range(1, client.sent + 1)} == {1}
 
 
+@pytest.mark.slow
 def test_connections_that_are_cut_are_a_pause(tmp_path: Path, counting_browser: FakeBrowser) -> None:
     with ExitStack() as opened:
         parts = opened.enter_context(Parts(tmp_path, ENVIRONMENT))

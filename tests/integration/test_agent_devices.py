@@ -57,6 +57,7 @@ def test_two_agents_are_two_devices_each_with_its_own_browser(tmp_path: Path) ->
         assert not one.origins + two.origins
 
 
+@pytest.mark.slow
 @pytest.mark.chrome
 def test_two_running_chromiums_are_driven_by_two_agents(tmp_path: Path, direct_chrome: DirectChrome) -> None:
     with DirectChrome() as other, Parts(tmp_path, QUICK) as parts:
