@@ -43,7 +43,9 @@ def opened_page(stack: Stack, url: str, name: str = "127.0.0.1") -> dict[str, An
     return page
 
 
-@pytest.mark.parametrize("name", ["127.0.0.1", pytest.param("localhost", marks=pytest.mark.slow), RELAY_NAME])
+@pytest.mark.parametrize(
+    "name", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("127.0.0.1", "localhost")), RELAY_NAME]
+)
 def test_it_loads_evaluates_steps_and_shows_a_page(named_relay: Stack, site: Site, name: str) -> None:
     opened = opened_page(named_relay, f"{site.url}/steps", name)
     url = opened["devtoolsFrontendUrl"]
