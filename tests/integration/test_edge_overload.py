@@ -346,7 +346,7 @@ def test_a_process_whose_clients_take_nothing_climbs_and_once_they_do_comes_all_
         async with edge_process(world, tmp_path, *limits) as edge:
             await edge.until_failing()
             headers = world.bearer("cdp:laptop:full")
-            clients = [await dial_socket(edge.address, "/v2/cdp/laptop", headers=headers) for _ in range(14)]
+            clients = [await dial_socket(edge.address, "/v2/cdp/laptop", headers=headers) for _ in range(32)]
             for client in clients:
                 client.connection.pause_reading()
             for number in range(FLOOD):
