@@ -166,9 +166,9 @@ class Device:
     def _dispatch(self, effect: Dispatch) -> None:
         socket = self._sockets.get(effect.channel)
         if socket is not None:
-            socket.send(effect.payload)
-            if self.spans.enabled:
+            if self.spans.enabled:  # before the write: the browser may have it before we run again
                 self.spans.dispatched(effect.channel, effect.trace, self._arrived_ns, time.time_ns())
+            socket.send(effect.payload)
 
     def _hang_up(self, channel: bytes) -> None:
         self.spans.forget(channel)

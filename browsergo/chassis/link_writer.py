@@ -17,14 +17,12 @@ DEAD_AFTER_S = 10.0
 
 
 class LinkWriter:
-    """Frames into binary messages. `on_written` is told of each batch that left."""
+    """Frames into binary messages. `on_taken` is told of each batch as it leaves."""
 
-    def __init__(
-        self, connection: WebSocketConnection, on_written: Callable[[list[Queued]], None] | None = None
-    ) -> None:
+    def __init__(self, connection: WebSocketConnection, on_taken: Callable[[list[Queued]], None] | None = None) -> None:
         self._connection = connection
         connection.limit_unsent(BATCH_BYTES)
-        self._on_written = on_written
+        self._on_taken = on_taken
         self._queue = FrameQueue()
         self._writable = True
         self._flush_due = False
@@ -58,6 +56,6 @@ class LinkWriter:
 
     def _write_batch(self) -> None:
         batch = self._queue.take_batch()
+        if self._on_taken is not None:
+            self._on_taken(batch)  # before the write: the peer may have it before we run again
         self._connection.send_binary(encode_link_message([queued.frame for queued in batch]))
-        if self._on_written is not None:
-            self._on_written(batch)

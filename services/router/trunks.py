@@ -155,6 +155,8 @@ class TrunkServicer(trunk_pb2_grpc.TrunkServiceServicer):
             taken = await trunk.outbox.take()
             if not taken:
                 return
+            if self._telemetry.enabled:
+                self._trace(taken, time.time_ns())  # before the write: the edge may have it before we run again
             leaving = [queued.frame for queued in taken]
             payloads = frames.encode_payloads(leaving)
             batch = trunk_pb2.Batch(headers=frames.encode_headers(leaving), payloads=payloads)
@@ -162,8 +164,6 @@ class TrunkServicer(trunk_pb2_grpc.TrunkServiceServicer):
             trunk.status.batches_out += 1
             trunk.status.frames_out += len(leaving)
             trunk.status.bytes_out += len(payloads)
-            if self._telemetry.enabled:
-                self._trace(taken, time.time_ns())
 
     def _trace(self, taken: list[Queued], now_ns: int) -> None:
         for frame, since_ns in taken:

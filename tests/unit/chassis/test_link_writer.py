@@ -19,14 +19,16 @@ class SlowPeer:
     def __init__(self) -> None:
         self.messages: list[list[Frame]] = []
         self.room = 0
+        self.told: list[Queued] = []
         self.writer: LinkWriter
 
     def limit_unsent(self, high_bytes: int) -> None:
         assert high_bytes == BATCH_BYTES
 
     def send_binary(self, message: bytes) -> None:
-        """Keep it."""
+        """Keep it. It may be at its goal already: the spans of its waiting have ended."""
         self.messages.append(decode_link_message(message))
+        assert len(self.told) == sum(map(len, self.messages))
         asyncio.get_running_loop().call_soon(self._write)
 
     def _write(self) -> None:
@@ -44,9 +46,9 @@ class SlowPeer:
 
 def run(scenario: Callable[[SlowPeer, LinkWriter, list[Queued]], Awaitable[None]]) -> None:
     async def main() -> None:
-        peer, written = SlowPeer(), list[Queued]()
-        peer.writer = LinkWriter(peer, written.extend)  # type: ignore[arg-type]  # all of a connection that it uses
-        await scenario(peer, peer.writer, written)
+        peer = SlowPeer()
+        peer.writer = LinkWriter(peer, peer.told.extend)  # type: ignore[arg-type]  # all of a connection that it uses
+        await scenario(peer, peer.writer, peer.told)
 
     asyncio.run(main())
 
