@@ -21,13 +21,21 @@ class UpConfig(ProcessConfig):
         default=0, ge=0, le=65_535, description="port that serves the DevTools front ends of devices; 0: any free one"
     )
     data_dir: Path | None = Field(default=None, description="keys, state and logs; default ~/.local/share/browsergo")
-    edges: int = Field(default=2, ge=1, le=16, description="edge processes; edge-1 has the public port")
+    embedded: bool = Field(default=False, description="the router in edge-1's process, for one small machine")
+    edges: int | None = Field(
+        default=None, ge=1, le=16, description="edge processes, 2 or, embedded, 1; edge-1 has the public port"
+    )
     device: bool = Field(default=True, description="run a local browser as device `local`")
     chrome: Path | None = Field(default=None, description="the Chrome or Chromium to start")
     cdp: BrowserUrl | None = Field(
         default=None, description="use a browser that runs already, by the http://host:port of its debugging port"
     )
     insecure_no_auth: bool = Field(default=False, description="ask nobody for a token; loopback only, for experiments")
+
+    @property
+    def edge_count(self) -> int:
+        """How many edges there are."""
+        return self.edges or (1 if self.embedded else 2)
 
 
 def contradiction(config: UpConfig) -> str | None:

@@ -50,11 +50,15 @@ class EdgePlace:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that the command lines depend on. `chrome` and `cdp` are both None when there is no local device."""
+    """All that the command lines depend on. `chrome` and `cdp` are both None when there is no local device.
+
+    `embedded`: the first edge's process is the router, too.
+    """
 
     data_dir: DataDir
     sockets: Path
     edges: tuple[EdgePlace, ...]
+    embedded: bool
     log_level: str
     insecure_no_auth: bool
     chrome: Path | None
@@ -83,7 +87,8 @@ class Plan:
 
 def process_table(plan: Plan) -> list[ChildSpec]:
     """Every process of the stack, in the order in which they are started."""
-    table = [_registry(plan), _router(plan), _control(plan), *(_edge(plan, place) for place in plan.edges)]
+    routers = [] if plan.embedded else [_router(plan)]
+    table = [_registry(plan), *routers, _control(plan), *(_edge(plan, place) for place in plan.edges)]
     return [*table, _agent(plan)] if plan.has_device else table
 
 
@@ -136,7 +141,8 @@ def _edge(plan: Plan, place: EdgePlace) -> ChildSpec:
         *(("--insecure-no-auth",) if plan.insecure_no_auth else ()),
         *(("--device-origin-fd", str(place.device_origin_fd)) if place.device_origin_fd is not None else ()),
     )
-    return ChildSpec(place.edge_id, "edge", (*module_argv("edge"), *words, *_logs(plan)), place.fds)
+    module = "deploy.embedded" if plan.embedded and place is plan.edges[0] else "edge"
+    return ChildSpec(place.edge_id, "edge", (*module_argv(module), *words, *_logs(plan)), place.fds)
 
 
 def _agent(plan: Plan) -> ChildSpec:

@@ -81,6 +81,7 @@ def _take_stack(
         data_dir=where,
         sockets=tenancy.sockets,
         edges=_places(listeners, origin),
+        embedded=config.embedded,
         log_level=config.log_level,
         insecure_no_auth=config.insecure_no_auth,
         chrome=chrome,
@@ -218,7 +219,7 @@ def _listen(config: UpConfig, held: ExitStack) -> list[socket.socket]:
     """The sockets of all edges: the public one, and a free port of the same address for every further edge."""
     public = held.enter_context(_listen_on(config.host, config.port))
     address = public.getsockname()[0]
-    return [public, *(held.enter_context(_listen_on(address, 0)) for _ in range(1, config.edges))]
+    return [public, *(held.enter_context(_listen_on(address, 0)) for _ in range(1, config.edge_count))]
 
 
 def _listen_on(host: str, port: int, flag: str = "--port") -> socket.socket:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import socket
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,26 +29,36 @@ from edge.device_origin import ByHost, DeviceOrigin
 from edge.devices import Devices
 from edge.discovery import Discovery
 from edge.gate import EdgeGate, Parts
+from edge.grpc_carrier import GrpcCarrier
 from edge.leases import Leases
 from edge.overload import Overload, limits_of
 from edge.placement import Placement
 from edge.server import EdgeServer, http_protocol, listening_socket, make_server
 from edge.stubs import ControlStub, RegistryStub
 from edge.tickets import Tickets
-from edge.trunks import Trunks
+from edge.trunks import Carrier, Trunks
 
 DRAIN_STEP_S = 0.1
 DEVICE_DRAIN_S = 2.0
 PING_TIMEOUT_S = 2.0
+
+CarrierTo = Callable[[str, types_pb2.EdgeRun], Carrier]
 
 
 class Edge:
     """Everything of one edge process, wired in one place."""
 
     def __init__(
-        self, config: EdgeConfig, log: structlog.typing.FilteringBoundLogger, device_origin_port: int = 0
+        self,
+        config: EdgeConfig,
+        log: structlog.typing.FilteringBoundLogger,
+        device_origin_port: int = 0,
+        carrier_to: CarrierTo = GrpcCarrier,
     ) -> None:
-        """`device_origin_port` is where the device origin's own listener is; 0: it has none."""
+        """`device_origin_port` is where the device origin's own listener is; 0: it has none.
+
+        `carrier_to` makes the way to the router at an address.
+        """
         self.config = config
         self.log = log
         self.run_id = types_pb2.EdgeRun(edge_id=config.edge_id, boot=random.SystemRandom().randrange(1, 2**64 - 1))
@@ -64,7 +74,7 @@ class Edge:
         addresses = Addresses(config.public_url, config.device_origin_url, device_origin_port)
         self.registry = RegistryStub(config.registry, self.run_id)
         self.control = ControlStub(config.control)
-        self.trunks = Trunks(config.routers, self.run_id, log)
+        self.trunks = Trunks({address: carrier_to(address, self.run_id) for address in config.routers}, log)
         self.bridge = Bridge(self.run_id.boot, self.trunks, self.telemetry, log)
         limits = ClientLimits(resume_window_s=config.resume_window_s)
         self.placement = Placement(self.registry, log)
@@ -175,12 +185,12 @@ async def _serve_all(servers: list[EdgeServer], listeners: list[socket.socket]) 
             group.create_task(server.serve(sockets=[listener]))
 
 
-async def serve(config: EdgeConfig, stop: Stop) -> None:
+async def serve(config: EdgeConfig, stop: Stop, carrier_to: CarrierTo = GrpcCarrier) -> None:
     """Serve until asked to stop, then drain."""
     log = configure_logs(semconv.SERVICE_EDGE, config.edge_id, config.log_level, config.log_format)
     listener = listening_socket(config.host, config.port, config.fd)
     origin_listener = _device_origin_socket(config)
-    edge = Edge(config, log, origin_listener.getsockname()[1] if origin_listener is not None else 0)
+    edge = Edge(config, log, origin_listener.getsockname()[1] if origin_listener is not None else 0, carrier_to)
     background: list[asyncio.Task[None]] = [
         asyncio.create_task(edge.trunks.run(edge.bridge)),
         asyncio.create_task(edge.clients.keep_time()),

@@ -1,24 +1,19 @@
-"""The edge's side of the trunks: one Exchange stream to every router, kept up."""
+"""The edge's side of the trunks: one stream to every router, kept up, whatever carries it."""
 
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 import structlog
-from grpc import RpcError, aio
 
-import browsergo
-from browsergo.chassis.grpc_client import open_channel
 from browsergo.chassis.outbox import Outbox
 from browsergo.core.backoff import Backoff
-from browsergo.core.channel import frames
 from browsergo.core.channel.frames import Frame
 from browsergo.core.channel.queue import Queued
-from browsergo.core.errors import BadFrame, BrowserGoError
-from browsergo.v2 import trunk_pb2, trunk_pb2_grpc, types_pb2
+from browsergo.core.errors import BrowserGoError
 
-INTRODUCTION_TIMEOUT_S = 5.0
 RETRY_FIRST_S, RETRY_CAP_S = 0.1, 2.0
 
 
@@ -57,14 +52,60 @@ class TrunkListener:
         raise NotImplementedError
 
 
-class Trunks:
-    """Trunks to all routers."""
+class Stream:
+    """One attempt to carry frames: what a carrier takes from `outbox`, and whom it tells of what happens."""
 
-    def __init__(
-        self, addresses: list[str], edge: types_pb2.EdgeRun, log: structlog.typing.FilteringBoundLogger
-    ) -> None:
-        self._trunks = {address: Trunk(address) for address in addresses}
-        self._edge = edge
+    def __init__(self, trunk: Trunk, listener: TrunkListener, log: structlog.typing.FilteringBoundLogger) -> None:
+        self.outbox = Outbox()
+        self._trunk = trunk
+        self._listener = listener
+        self._log = log
+
+    def introduced(self, router_id: str) -> None:
+        """The router took us: frames can be sent."""
+        self._trunk.router_id, self._trunk.outbox = router_id, self.outbox
+        self._log.info("trunk up", router=router_id)
+        self._listener.on_up(self._trunk)
+
+    def taken(self, taken: list[Queued]) -> None:
+        """These frames are about to be handed on."""
+        self._listener.on_taken(taken, time.time_ns())
+
+    def arrived(self, batch: list[Frame]) -> None:
+        """These frames came."""
+        self._listener.on_frames(self._trunk, batch)
+
+    def end(self) -> bool:
+        """It is over; whether it had begun."""
+        self.outbox.discard()
+        if self._trunk.outbox is None:
+            return False
+        self._trunk.outbox = None
+        self._log.warning("trunk down", router=self._trunk.router_id)
+        self._listener.on_down(self._trunk)
+        return True
+
+
+class StreamLost(Exception):
+    """The stream ended, or never began, for the reason in the text; it is tried again."""
+
+
+class Carrier(Protocol):
+    """A way to one router: gRPC (edge.grpc_carrier), or the memory of this process (deploy.embedded)."""
+
+    async def carry(self, stream: Stream) -> None:
+        """Carry frames both ways until the stream ends. Raises StreamLost, or a BrowserGoError that tells a fault."""
+
+    async def close(self) -> None:
+        """Nothing is carried any more."""
+
+
+class Trunks:
+    """Trunks to all routers, by their addresses."""
+
+    def __init__(self, carriers: Mapping[str, Carrier], log: structlog.typing.FilteringBoundLogger) -> None:
+        self._carriers = carriers
+        self._trunks = {address: Trunk(address) for address in carriers}
         self._log = log
 
     def __iter__(self) -> Iterator[Trunk]:
@@ -81,60 +122,26 @@ class Trunks:
 
     async def run(self, listener: TrunkListener) -> None:
         """Keep every trunk up until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for trunk in self._trunks.values():
-                group.create_task(self._keep_up(trunk, listener))
-
-    async def _keep_up(self, trunk: Trunk, listener: TrunkListener) -> None:
-        backoff = Backoff(RETRY_FIRST_S, RETRY_CAP_S)
-        async with open_channel(trunk.address) as channel:
-            stub = trunk_pb2_grpc.TrunkServiceStub(channel)
-            while True:
-                try:
-                    await self._exchange(trunk, stub, listener, backoff)
-                    trunk.last_error = "the router ended the trunk"
-                except RpcError as error:
-                    trunk.last_error = (error.details() or "") if isinstance(error, aio.AioRpcError) else str(error)
-                except TimeoutError:
-                    trunk.last_error = "the router did not introduce itself in time"
-                except BrowserGoError as error:
-                    trunk.last_error = error.message
-                    self._log.error("trunk failed", router=trunk.address, reason=error.message)
-                await asyncio.sleep(backoff.next_delay_s(0.5 + random.random() / 2))
-
-    async def _exchange(
-        self, trunk: Trunk, stub: "trunk_pb2_grpc.TrunkServiceAsyncStub", listener: TrunkListener, backoff: Backoff
-    ) -> None:
-        outbox = Outbox()
-        call = stub.Exchange(self._requests(outbox, listener))
-        responses = aiter(call)
         try:
-            async with asyncio.timeout(INTRODUCTION_TIMEOUT_S):
-                first = await anext(responses, None)
-            if first is None or first.WhichOneof("body") != "introduction":
-                raise BadFrame("the router did not introduce itself")
-            backoff.reset()
-            trunk.router_id, trunk.outbox = first.introduction.router_id, outbox
-            self._log.info("trunk up", router=trunk.router_id)
-            listener.on_up(trunk)
-            async for response in responses:
-                listener.on_frames(trunk, frames.decode_batch(response.batch.headers, response.batch.payloads))
+            async with asyncio.TaskGroup() as group:
+                for address, carrier in self._carriers.items():
+                    group.create_task(self._keep_up(self._trunks[address], carrier, listener))
         finally:
-            call.cancel()
-            outbox.discard()
-            if trunk.outbox is not None:
-                trunk.outbox = None
-                self._log.warning("trunk down", router=trunk.router_id)
-                listener.on_down(trunk)
+            await asyncio.gather(*(carrier.close() for carrier in self._carriers.values()))
 
-    async def _requests(self, outbox: Outbox, listener: TrunkListener) -> AsyncIterator[trunk_pb2.ExchangeRequest]:
-        """Who we are, then everything that is queued, batch by batch; gRPC asks for the next when one is written."""
-        introduction = trunk_pb2.EdgeIntroduction(
-            edge=self._edge, layout_version=frames.LAYOUT_VERSION, version=browsergo.__version__
-        )
-        yield trunk_pb2.ExchangeRequest(introduction=introduction)
-        while taken := await outbox.take():
-            listener.on_taken(taken, time.time_ns())
-            leaving = [queued.frame for queued in taken]
-            batch = trunk_pb2.Batch(headers=frames.encode_headers(leaving), payloads=frames.encode_payloads(leaving))
-            yield trunk_pb2.ExchangeRequest(batch=batch)
+    async def _keep_up(self, trunk: Trunk, carrier: Carrier, listener: TrunkListener) -> None:
+        backoff = Backoff(RETRY_FIRST_S, RETRY_CAP_S)
+        while True:
+            stream = Stream(trunk, listener, self._log)
+            try:
+                await carrier.carry(stream)
+                trunk.last_error = "the router ended the trunk"
+            except StreamLost as error:
+                trunk.last_error = str(error)
+            except BrowserGoError as error:
+                trunk.last_error = error.message
+                self._log.error("trunk failed", router=trunk.address, reason=error.message)
+            finally:
+                if stream.end():
+                    backoff.reset()
+            await asyncio.sleep(backoff.next_delay_s(0.5 + random.random() / 2))

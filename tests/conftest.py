@@ -7,6 +7,7 @@ import pytest
 
 from tests.e2e.chrome import DirectChrome
 from tests.fakes.forward import Forward
+from tests.fakes.otlp_sink import OtlpSink
 from tests.fakes.site import Site
 from tests.fakes.stack import Stack
 
@@ -54,3 +55,11 @@ def client_ws(request: pytest.FixtureRequest) -> str:
         return chrome.client_ws
     stack: Stack = request.getfixturevalue("relay")
     return stack.urls.client_ws
+
+
+@pytest.fixture
+def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtlpSink]:
+    """A collector, to which what a test starts in this process exports."""
+    with OtlpSink() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
+        yield collector

@@ -1,5 +1,7 @@
 """`python -m services.router`: the switch between edges."""
 
+import functools
+
 from grpc import aio
 
 from browsergo.chassis.config import ConfigError, load_or_exit, refuse
@@ -11,6 +13,7 @@ from browsergo.core import semconv
 from browsergo.v2 import router_pb2, router_pb2_grpc, trunk_pb2, trunk_pb2_grpc
 from services.router.config import RouterConfig
 from services.router.servicer import RouterServicer
+from services.router.switchboard import Switchboard
 from services.router.trunks import TrunkServicer
 
 _SERVICES = (
@@ -19,23 +22,24 @@ _SERVICES = (
 )
 
 
+def register(board: Switchboard, server: aio.Server) -> tuple[str, ...]:
+    """Serve `board` over gRPC; the names of its services."""
+    trunk_pb2_grpc.add_TrunkServiceServicer_to_server(TrunkServicer(board), server)
+    router_pb2_grpc.add_RouterServiceServicer_to_server(RouterServicer(board), server)
+    return _SERVICES
+
+
 async def serve(config: RouterConfig, stop: Stop) -> None:
     """Serve until asked to stop."""
     log = configure_logs(semconv.SERVICE_ROUTER, config.instance_id, config.log_level, config.log_format)
     telemetry = Telemetry(semconv.SERVICE_ROUTER, config.instance_id)
-    trunks = TrunkServicer(config.instance_id, telemetry, log)
-
-    def register(server: aio.Server) -> tuple[str, ...]:
-        trunk_pb2_grpc.add_TrunkServiceServicer_to_server(trunks, server)
-        router_pb2_grpc.add_RouterServiceServicer_to_server(RouterServicer(config.instance_id, trunks), server)
-        return _SERVICES
-
+    board = Switchboard(config.instance_id, telemetry, log)
     try:
-        async with serving(config.listen, register, stop) as server:
+        async with serving(config.listen, functools.partial(register, board), stop) as server:
             log.info("ready", addresses=server.addresses)
             await stop.requested.wait()
             log.info("stopping")
-            trunks.drain()
+            board.drain()
     finally:
         telemetry.shutdown()
 

@@ -8,15 +8,14 @@ from grpc import aio
 import browsergo
 from browsergo.chassis.grpc_errors import aborting
 from browsergo.v2 import router_pb2, router_pb2_grpc
-from services.router.trunks import TrunkServicer
+from services.router.switchboard import Switchboard
 
 
 class RouterServicer(router_pb2_grpc.RouterServiceServicer):
     """Status, and commands for edges."""
 
-    def __init__(self, router_id: str, trunks: TrunkServicer) -> None:
-        self._router_id = router_id
-        self._trunks = trunks
+    def __init__(self, board: Switchboard) -> None:
+        self._board = board
         self._started_s = time.monotonic()
 
     async def GetStatus(
@@ -24,11 +23,11 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
     ) -> router_pb2.GetRouterStatusResponse:
         """Uptime and one row a trunk."""
         return router_pb2.GetRouterStatusResponse(
-            router_id=self._router_id,
+            router_id=self._board.router_id,
             version=browsergo.__version__,
             uptime_ms=int((time.monotonic() - self._started_s) * 1000),
-            trunks=[trunk.snapshot() for trunk in self._trunks.switch.trunks()],
-            frames_unroutable=self._trunks.switch.unroutable,
+            trunks=[trunk.snapshot() for trunk in self._board.switch.trunks()],
+            frames_unroutable=self._board.switch.unroutable,
         )
 
     @aborting
@@ -36,4 +35,4 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         self, request: router_pb2.CommandEdgeRequest, context: "aio.ServicerContext[Any, Any]"
     ) -> router_pb2.CommandEdgeResponse:
         """Carries a command to an edge; the caller's deadline bounds the wait."""
-        return await self._trunks.command(request)
+        return await self._board.command(request)

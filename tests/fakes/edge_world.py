@@ -5,6 +5,7 @@ One world a test, inside its own event loop, so that a test can reach into every
 
 import asyncio
 import contextlib
+import functools
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,13 +21,15 @@ from browsergo.chassis.grpc_server import serving
 from browsergo.chassis.process import Stop
 from browsergo.chassis.telemetry import Telemetry
 from browsergo.core import semconv, tokens
-from browsergo.v2 import control_pb2_grpc, router_pb2_grpc, trunk_pb2_grpc
-from edge.__main__ import Edge
+from browsergo.v2 import control_pb2_grpc, router_pb2_grpc
+from deploy.embedded import carriers_around
+from edge.__main__ import CarrierTo, Edge
 from edge.config import EdgeConfig
+from edge.grpc_carrier import GrpcCarrier
 from edge.server import listening_socket
 from services.registry.core.conflicts import Policy
-from services.router.servicer import RouterServicer
-from services.router.trunks import TrunkServicer
+from services.router.__main__ import register
+from services.router.switchboard import Switchboard
 from tests.fakes import served
 from tests.fakes.clock import HandClock
 from tests.fakes.control_service import FakeControl
@@ -55,30 +58,25 @@ class LocalRouter:
     def __init__(self, folder: Path, router_id: str) -> None:
         self.router_id = router_id
         self.address = f"unix:{folder / router_id}.sock"
-        self.trunks: TrunkServicer
+        self.board: Switchboard
         self._running = contextlib.AsyncExitStack()
 
     async def start(self) -> None:
         """Serve."""
         telemetry = Telemetry(semconv.SERVICE_ROUTER, self.router_id)
         self._running.push_async_callback(asyncio.to_thread, telemetry.shutdown)
-        trunks = self.trunks = TrunkServicer(self.router_id, telemetry, structlog.get_logger())
-
-        def register(server: aio.Server) -> list[str]:
-            trunk_pb2_grpc.add_TrunkServiceServicer_to_server(trunks, server)
-            router_pb2_grpc.add_RouterServiceServicer_to_server(RouterServicer(self.router_id, trunks), server)
-            return []
-
-        await self._running.enter_async_context(serving([self.address], register, Stop(), grace_s=0.1))
+        board = self.board = Switchboard(self.router_id, telemetry, structlog.get_logger())
+        serve = serving([self.address], functools.partial(register, board), Stop(), grace_s=0.1)
+        await self._running.enter_async_context(serve)
 
     async def stop(self) -> None:
         """As on SIGTERM: the trunks end, then the server."""
-        self.trunks.drain()
+        self.board.drain()
         await self._running.aclose()
 
     def edges(self) -> set[str]:
         """The edges that have a trunk here."""
-        return {trunk.edge.edge_id for trunk in self.trunks.switch.trunks()}
+        return {trunk.edge.edge_id for trunk in self.board.switch.trunks()}
 
 
 @contextlib.asynccontextmanager
@@ -91,13 +89,14 @@ async def router_service(router: LocalRouter) -> AsyncIterator[Any]:
 class LocalEdge:
     """An edge, wired as its process wires it, but for signals."""
 
-    def __init__(self, config: EdgeConfig) -> None:
+    def __init__(self, config: EdgeConfig, carrier_to: CarrierTo = GrpcCarrier) -> None:
         self.config = config
         has_origin = config.device_origin_port is not None
         self._listeners = [listening_socket("127.0.0.1", 0, None) for _ in range(1 + has_origin)]
         self.address: Address = self._listeners[0].getsockname()[:2]
         self.device_origin_address: Address = self._listeners[-1].getsockname()[:2]
-        self.parts = Edge(config, structlog.get_logger(), self.device_origin_address[1] if has_origin else 0)
+        origin_port = self.device_origin_address[1] if has_origin else 0
+        self.parts = Edge(config, structlog.get_logger(), origin_port, carrier_to)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -170,8 +169,8 @@ class World:
         self._open.push_async_callback(router.stop)
         return router
 
-    async def add_edge(self, edge_id: str, **settings: Any) -> LocalEdge:
-        """One more edge, with its trunks up."""
+    async def add_edge(self, edge_id: str, within: LocalRouter | None = None, **settings: Any) -> LocalEdge:
+        """One more edge, with its trunks up; `within` is the router whose process it shares."""
         config: dict[str, Any] = {
             "edge_id": edge_id,
             "registry": f"unix:{self._folder / 'registry.sock'}",
@@ -180,7 +179,8 @@ class World:
             "signing_key": self.key_path,
             "drain_s": 1.0,
         }
-        edge = LocalEdge(EdgeConfig(**config | settings))
+        carrier_to = GrpcCarrier if within is None else carriers_around(within.board, within.address)
+        edge = LocalEdge(EdgeConfig(**config | settings), carrier_to)
         await edge.start()
         self.edges.append(edge)
         self._open.push_async_callback(edge.stop)

@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from browsergo.core import semconv
 from browsergo.core.channel.frames import Frame, Kind
 from browsergo.core.tracing import SpanRecord, encode_records
@@ -50,13 +48,6 @@ HOSTILE = [
     changed(7, json.loads('"\\ud800"')),
     changed(7, 7),
 ]
-
-
-@pytest.fixture
-def sink(monkeypatch: pytest.MonkeyPatch) -> Any:
-    with OtlpSink() as sink:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint)
-        yield sink
 
 
 def test_records_that_cannot_be_exported_close_the_link_and_spoil_no_export(tmp_path: Path, sink: OtlpSink) -> None:

@@ -9,7 +9,7 @@ from grpc import StatusCode
 
 from browsergo.core.channel.frames import Frame, Kind
 from browsergo.v2 import trunk_pb2, types_pb2
-from edge import trunks
+from edge import grpc_carrier
 from edge.core.placement import rendezvous
 from tests.fakes.device_client import EchoDevice, registration
 from tests.fakes.edge_world import World, play, until
@@ -104,7 +104,9 @@ ODD = (silent, batch_first, ends_at_once, fails, garbage, second_introduction)
 def test_an_edge_bears_a_router_that_misbehaves_and_tries_again(
     tmp_path: Path, behave: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trunks, "INTRODUCTION_TIMEOUT_S", 1.0)  # a good router on a busy machine must be within it
+    monkeypatch.setattr(
+        grpc_carrier, "INTRODUCTION_TIMEOUT_S", 1.0
+    )  # a good router on a busy machine must be within it
 
     async def scenario(world: World) -> None:
         router = OddRouter(behave, good)

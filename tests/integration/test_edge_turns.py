@@ -27,7 +27,7 @@ def test_small_messages_leave_before_the_end_of_a_large_one_that_was_queued_befo
             # The far edge takes nothing now: 64 MiB are in the outboxes, in both of them, and stay there.
             for seq in range(1, BIG_CHUNKS + 1):
                 link.send(Frame(Kind.MSG, edge=FAR.boot, channel=CHANNEL, at=at, seq=seq, payload=CHUNK))
-            outbox, far = next(iter(world.edge.parts.trunks)).outbox, world.router.trunks.switch.trunk(FAR.boot)
+            outbox, far = next(iter(world.edge.parts.trunks)).outbox, world.router.board.switch.trunk(FAR.boot)
             assert outbox is not None
             assert far is not None
             await until(lambda: far.outbox.full and outbox.queued_bytes > WAITING_BYTES, "a large answer is queued")

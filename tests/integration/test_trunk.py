@@ -180,7 +180,7 @@ def test_an_edge_that_takes_nothing_holds_back_who_writes_to_it_and_nobody_else(
                     await busy.send(message(B, number, MEBIBYTE))
 
             flooding = asyncio.create_task(flood())
-            to_slow = router.trunks.switch.trunk(B.boot)
+            to_slow = router.board.switch.trunk(B.boot)
             assert to_slow is not None
             await until(lambda: to_slow.outbox.full, "the router has queued what it may")
             await asyncio.sleep(0.1)
@@ -199,7 +199,7 @@ def test_what_is_queued_for_a_trunk_that_ends_holds_nobody_back(tmp_path: Path) 
     async def scenario(router: LocalRouter) -> None:
         async with raw_trunk(router.address, A) as busy, raw_trunk(router.address, B) as slow:
             flooding = asyncio.create_task(_flood(busy, 96))
-            to_slow = router.trunks.switch.trunk(B.boot)
+            to_slow = router.board.switch.trunk(B.boot)
             assert to_slow is not None
             await until(lambda: to_slow.outbox.full, "the router has queued what it may")
             slow.cancel()
@@ -217,7 +217,7 @@ async def _flood(trunk: RawTrunk, count: int) -> None:
 def test_a_router_that_stops_ends_every_trunk_in_good_order(tmp_path: Path) -> None:
     async def scenario(router: LocalRouter) -> None:
         async with raw_trunk(router.address, A) as a, raw_trunk(router.address, B) as b:
-            router.trunks.drain()
+            router.board.drain()
             assert [await trunk.ended() for trunk in (a, b)] == [None, None]
             async with raw_trunk(router.address) as late:
                 await late.say(trunk_pb2.EdgeIntroduction(edge=C, layout_version=1))

@@ -91,7 +91,7 @@ def test_a_command_whose_trunk_goes_is_not_waited_for(tmp_path: Path, how: str) 
             if how == "ended":
                 a.cancel()
             elif how == "drained":
-                router.trunks.drain()
+                router.board.drain()
             async with contextlib.AsyncExitStack() as more:
                 if how == "replaced":
                     await more.enter_async_context(raw_trunk(router.address, A))

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -19,14 +18,7 @@ TRACE, SPAN, PARENT = b"t" * 16, b"s" * 8, b"p" * 8
 def _no_collector_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*ENDPOINT_VARIABLES, "OTEL_SDK_DISABLED"):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtlpSink]:
     monkeypatch.setattr(telemetry_module, "EXPORT_EVERY_MS", 50)
-    with OtlpSink() as sink:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint)
-        yield sink
 
 
 def record(

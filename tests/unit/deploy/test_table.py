@@ -10,11 +10,18 @@ from deploy.table import ChildSpec, EdgePlace, Plan, child_environ, process_tabl
 RUN = Path("/d/run")
 
 
-def a_plan(*, chrome: Path | None = Path("/usr/bin/chromium"), cdp: str | None = None, insecure: bool = False) -> Plan:
+def a_plan(
+    *,
+    chrome: Path | None = Path("/usr/bin/chromium"),
+    cdp: str | None = None,
+    insecure: bool = False,
+    embedded: bool = False,
+) -> Plan:
     return Plan(
         data_dir=DataDir(Path("/d")),
         sockets=RUN,
         edges=(EdgePlace("edge-1", "127.0.0.1", 3000, 7, 9), EdgePlace("edge-2", "127.0.0.1", 40_000, 8)),
+        embedded=embedded,
         log_level="info",
         insecure_no_auth=insecure,
         chrome=chrome,
@@ -34,6 +41,14 @@ def values_of(words: list[str], flag: str) -> list[str]:
 def test_every_process_is_in_it_once() -> None:
     names = [spec.name for spec in process_table(a_plan())]
     assert names == ["registry", "router-1", "control", "edge-1", "edge-2", "agent"]
+
+
+def test_an_embedded_router_is_in_the_process_of_the_first_edge() -> None:
+    table = process_table(a_plan(embedded=True))
+    assert [spec.name for spec in table] == ["registry", "control", "edge-1", "edge-2", "agent"]
+    assert values_of(words_of(table, "edge-1"), "-m") == ["deploy.embedded"]
+    assert values_of(words_of(table, "edge-2"), "-m") == ["edge"]
+    assert [values_of(words_of(table, f"edge-{n}"), "--routers") for n in (1, 2)] == [["unix:/d/run/router-1.sock"]] * 2
 
 
 def test_processes_find_one_another() -> None:

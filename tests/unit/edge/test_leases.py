@@ -75,7 +75,7 @@ class Scene:
     """An edge's devices and leases, and nothing else of it."""
 
     def __init__(self, interval_s: float) -> None:
-        bridge = Bridge(EDGE.boot, Trunks([], EDGE, LOG), Telemetry("edge", "edge-1"), LOG)
+        bridge = Bridge(EDGE.boot, Trunks({}, LOG), Telemetry("edge", "edge-1"), LOG)
         self.devices = Devices(bridge, LOG)
         self.registry = FakeRegistry()
         self.leases = Leases(self.devices, self.registry, EDGE, interval_s, LOG)

@@ -13,6 +13,7 @@ from browsergo.core.channel import frames
 from browsergo.core.channel.frames import Frame, Kind
 from browsergo.core.tracing import SpanRecord
 from browsergo.v2 import trunk_pb2, types_pb2
+from services.router.switchboard import Switchboard
 from services.router.trunks import TrunkServicer
 
 EDGE = types_pb2.EdgeRun(edge_id="a", boot=11)
@@ -51,7 +52,7 @@ class SlowStream:
 def test_a_message_has_left_the_router_before_its_edge_can_have_it() -> None:
     async def scenario() -> tuple[SpanRecord, int]:
         spans, stream = KeptSpans(), SlowStream()
-        servicer = TrunkServicer("router-1", cast("Telemetry", spans), structlog.get_logger())
+        servicer = TrunkServicer(Switchboard("router-1", cast("Telemetry", spans), structlog.get_logger()))
 
         async def requests() -> AsyncIterator[trunk_pb2.ExchangeRequest]:
             introduction = trunk_pb2.EdgeIntroduction(edge=EDGE, layout_version=frames.LAYOUT_VERSION)
