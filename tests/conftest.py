@@ -1,5 +1,6 @@
 """Fixtures of every test: the site, a Chrome of the test's own, and real relays."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,13 @@ from tests.fakes.forward import Forward
 from tests.fakes.otlp_sink import OtlpSink
 from tests.fakes.site import Site
 from tests.fakes.stack import Stack
+
+
+def pytest_configure() -> None:
+    """Who runs in the background or under nohup ignores these signals, and all that tests start would do so, too."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
