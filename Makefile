@@ -1,6 +1,6 @@
 # One-line rules; what they do is in deploy/, requirements/ and pyproject.toml.
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-slow check format protos protos-check lock clean
+.PHONY: help up down test test-slow bench check format protos protos-check lock clean
 
 PY := .venv/bin/python
 PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(PY) -m piptools compile --quiet --generate-hashes --strip-extras \
@@ -25,6 +25,10 @@ test: check ## check, and all tests but the slow ones
 test-slow: ## the slow tests
 	@deploy/setup.sh test
 	$(PY) -m pytest -m slow $(ARGS)
+
+bench: ## measure this relay beside its peers; make bench ARGS="browsergo chii --modes seq"
+	@deploy/setup.sh bench
+	$(PY) -m tests.bench $(ARGS)
 
 check: ## lint, format, types, import contract, generated code
 	@deploy/setup.sh test
@@ -57,5 +61,5 @@ lock: ## write requirements/*.txt afresh from pyproject.toml
 
 clean: ## remove what set-up and checks made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist *.egg-info \
-		tests/e2e/node/node_modules
+		tests/e2e/node/node_modules tests/bench/peers/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,6 +9,8 @@ needs no network.
     deploy/setup.sh test           what checks and tests need: requirements/dev.txt, Chromium with its ChromeDriver,
                                    tests/e2e/node, the Python clients of requirements/clients.txt, and for root `ip`,
                                    with which tests join hosts of their own
+    deploy/setup.sh bench          what `make bench` needs: requirements/dev.txt, tests/bench/peers, and nginx if we
+                                   may install it
 """
 
 import fcntl
@@ -30,10 +32,9 @@ VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 STAMPS = VENV / "stamps"
 LOG = VENV / "setup.log"
-NODE_TESTS = ROOT / "tests" / "e2e" / "node"
 # Clients under test stand in an environment of their own: what they ask of websockets is not what this project does.
 CLIENTS_VENV = VENV / "clients"
-LOCK_FOR = {"run": "server", "test": "dev"}
+LOCK_FOR = {"run": "server", "test": "dev", "bench": "dev"}
 CHROME_VARIABLE = "BROWSERGO_AGENT_CHROME"
 OTHER_BROWSER_FLAGS = ("--chrome", "--cdp", "--no-device")
 OLDEST_NODE = 20
@@ -54,7 +55,7 @@ class Step(NamedTuple):
 def main(arguments: Sequence[str]) -> int:
     """Carry out the steps of a purpose. 0: ready, 1: something failed, 2: usage, 130: interrupted."""
     if not arguments or arguments[0] not in LOCK_FOR:
-        print("usage: deploy/setup.sh run [FLAG...] | test", file=sys.stderr)
+        print("usage: deploy/setup.sh run [FLAG...] | test | bench", file=sys.stderr)
         return 2
     try:
         carry_out(steps_for(*arguments))
@@ -67,18 +68,20 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def steps_for(purpose: str, *flags: str) -> list[Step]:
-    """The steps of `run` or `test`, in order."""
+    """The steps of a purpose, in order."""
     lock = LOCK_FOR[purpose]
     steps = [
         Step(is_venv_usable, make_venv),
         Step(lambda: are_packages_installed(lock), lambda: install_packages(lock)),
     ]
+    if purpose == "bench":
+        return [*steps, Step(BENCH_PEERS.is_installed, BENCH_PEERS.install), Step(is_nginx_found, install_nginx)]
     if not any(flag.partition("=")[0] in OTHER_BROWSER_FLAGS for flag in flags):
         steps.append(Step(is_chrome_found, install_chrome))
     if purpose == "test":
         steps += [
             Step(is_chromedriver_found, install_chromedriver),
-            Step(are_node_packages_installed, install_node_packages),
+            Step(NODE_TESTS.is_installed, NODE_TESTS.install),
             Step(are_clients_installed, install_clients),
             Step(is_ip_there_if_root, install_ip),
         ]
@@ -232,25 +235,36 @@ def apt_install(package: str) -> None:
 # ------------------------------------------------------------------------------------- Node.js, for the tests
 
 
-def are_node_packages_installed() -> bool:
-    """Whether tests/e2e/node is as its lock says (or has none)."""
-    if not (NODE_TESTS / "package-lock.json").exists():
-        return True
-    return (NODE_TESTS / "node_modules").is_dir() and read_stamp("node") == digest_of_node_lock()
+class NodeProject(NamedTuple):
+    """A folder with a package-lock.json."""
+
+    folder: Path
+
+    def is_installed(self) -> bool:
+        """Whether node_modules is as the lock says (or there is no lock)."""
+        if not self._lock.exists():
+            return True
+        return (self.folder / "node_modules").is_dir() and read_stamp(self.folder.name) == self.digest()
+
+    def digest(self) -> str:
+        """What node_modules is made from."""
+        return digest([self._lock.read_bytes()])
+
+    def install(self) -> None:
+        """Run `npm ci`, with the machine's Node.js or one from a wheel."""
+        npm = machine_npm() or wheel_npm()
+        say(f"installing the Node.js packages of {self.folder.relative_to(ROOT)}")
+        environ = {**os.environ, "PUPPETEER_SKIP_DOWNLOAD": "1", "PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD": "1"}
+        run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], environ=environ, folder=self.folder)
+        write_stamp(self.folder.name, self.digest())
+
+    @property
+    def _lock(self) -> Path:
+        return self.folder / "package-lock.json"
 
 
-def digest_of_node_lock() -> str:
-    """What node_modules is made from."""
-    return digest([(NODE_TESTS / "package-lock.json").read_bytes()])
-
-
-def install_node_packages() -> None:
-    """Run `npm ci` in tests/e2e/node, with the machine's Node.js or one from a wheel."""
-    npm = machine_npm() or wheel_npm()
-    say("installing the Node.js packages of tests/e2e/node")
-    environ = {**os.environ, "PUPPETEER_SKIP_DOWNLOAD": "1", "PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD": "1"}
-    run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], environ=environ, folder=NODE_TESTS)
-    write_stamp("node", digest_of_node_lock())
+NODE_TESTS = NodeProject(ROOT / "tests" / "e2e" / "node")
+BENCH_PEERS = NodeProject(ROOT / "tests" / "bench" / "peers")
 
 
 def machine_npm() -> list[str] | None:
@@ -284,6 +298,19 @@ def install_ip() -> None:
     if not can_use_apt():
         raise SetupError("tests run as root need the program ip: install iproute2, or run them as another user")
     apt_install("iproute2")
+
+
+# -------------------------------------------------------------------------------------------- nginx, for the bench
+
+
+def is_nginx_found() -> bool:
+    """Whether there is one, or it cannot be had: the bench then says that it leaves the row out."""
+    return shutil.which("nginx") is not None or not can_use_apt()
+
+
+def install_nginx() -> None:
+    """The nginx of the system's packages."""
+    apt_install("nginx-light")
 
 
 # --------------------------------------------------------------------------- Python clients, for the tests

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Finds a Python >= 3.11 and lets it run deploy/setup.py. Usage: deploy/setup.sh run [FLAG...] | test
+# Finds a Python >= 3.11 and lets it run deploy/setup.py. Usage: deploy/setup.sh run [FLAG...] | test | bench
 # PYTHON=... names the interpreter; otherwise an environment that exists is used, then what PATH offers.
 set -u
 cd "$(dirname "$0")/.." || exit 1

@@ -27,7 +27,6 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(setup, "VENV_PYTHON", venv / "bin" / "python")
     monkeypatch.setattr(setup, "STAMPS", venv / "stamps")
     monkeypatch.setattr(setup, "LOG", venv / "setup.log")
-    monkeypatch.setattr(setup, "NODE_TESTS", tmp_path / "tests" / "e2e" / "node")
     monkeypatch.setattr(setup, "CLIENTS_VENV", venv / "clients")
     return tmp_path
 
@@ -108,16 +107,16 @@ def test_an_environment_whose_python_went_away_is_not_used(checkout: Path) -> No
     assert not setup.is_venv_usable()
 
 
-@pytest.mark.usefixtures("checkout")
-def test_node_packages_are_needed_only_where_there_is_a_lock() -> None:
-    assert setup.are_node_packages_installed()
-    setup.NODE_TESTS.mkdir(parents=True)
-    (setup.NODE_TESTS / "package-lock.json").write_text("{}")
-    assert not setup.are_node_packages_installed()
-    setup.write_stamp("node", setup.digest_of_node_lock())
-    assert not setup.are_node_packages_installed(), "node_modules was removed"
-    (setup.NODE_TESTS / "node_modules").mkdir()
-    assert setup.are_node_packages_installed()
+def test_node_packages_are_needed_only_where_there_is_a_lock(checkout: Path) -> None:
+    project = setup.NodeProject(checkout / "tests" / "node")
+    assert project.is_installed()
+    project.folder.mkdir(parents=True)
+    (project.folder / "package-lock.json").write_text("{}")
+    assert not project.is_installed()
+    setup.write_stamp("node", project.digest())
+    assert not project.is_installed(), "node_modules was removed"
+    (project.folder / "node_modules").mkdir()
+    assert project.is_installed()
 
 
 @pytest.mark.parametrize(("user_id", "programs", "is_there"), [(1000, [], True), (0, [], False), (0, ["ip"], True)])
@@ -174,9 +173,19 @@ def test_a_missing_chromedriver_is_installed_or_named_in_one_line(monkeypatch: p
 
 def test_only_tests_need_a_chromedriver_and_clients() -> None:
     for_run, for_tests = ({step.make for step in setup.steps_for(purpose)} for purpose in ("run", "test"))
-    needed = {setup.install_chromedriver, setup.install_node_packages, setup.install_clients}
+    needed = {setup.install_chromedriver, setup.NODE_TESTS.install, setup.install_clients}
     assert needed <= for_tests
     assert not needed & for_run
+
+
+def test_a_bench_needs_its_peers_and_no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = {step.make for step in setup.steps_for("bench")}
+    assert {setup.BENCH_PEERS.install, setup.install_nginx} <= made
+    assert not made & {setup.install_chrome, setup.NODE_TESTS.install}
+    monkeypatch.setattr(shutil, "which", {}.get)
+    for may_install in (False, True):
+        monkeypatch.setattr(setup, "can_use_apt", lambda may_install=may_install: may_install)
+        assert setup.is_nginx_found() is not may_install, "without nginx the bench leaves a row out"
 
 
 @pytest.mark.parametrize("flags", [["--cdp", "http://127.0.0.1:9222"], ["--chrome=/some/chrome"], ["--no-device"]])
@@ -223,4 +232,4 @@ def test_a_machine_without_python_is_told_so_in_one_line(tmp_path: Path) -> None
 
 def test_an_unknown_purpose_is_a_usage_error() -> None:
     result = run_setup("everything", python=sys.executable)
-    assert (result.returncode, result.stderr) == (2, "usage: deploy/setup.sh run [FLAG...] | test\n")
+    assert (result.returncode, result.stderr) == (2, "usage: deploy/setup.sh run [FLAG...] | test | bench\n")
