@@ -20,6 +20,9 @@ class Owner(Protocol):
     def from_chrome(self, channel: bytes, payload: Payload, deflated: Payload | None) -> None:
         """A message on a channel's Chrome socket, and the same as a zlib stream if that is what is to be sent."""
 
+    def chrome_takes(self, channel: bytes, taking: bool) -> None:
+        """Whether a channel's Chrome socket has room for commands."""
+
     def chrome_closed(self, channel: bytes, socket: "ChromeSocket", reason: str) -> None:
         """A channel's Chrome socket ended by itself, and all that it said has been told."""
 
@@ -75,7 +78,8 @@ class ChromeSocket:
             self._compressing = asyncio.get_running_loop().create_task(self._compress())
 
     def on_writable(self, writable: bool) -> None:
-        """Chrome always reads; what it has not read yet is bounded by the client's window."""
+        """The browser reads commands slower than they come, or again."""
+        self._owner.chrome_takes(self._channel, writable)
 
     def on_closed(self, code: int, reason: str) -> None:
         """The target is gone, or the browser."""

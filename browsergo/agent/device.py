@@ -120,6 +120,10 @@ class Device:
         """A message on a channel's Chrome socket, and the same as a zlib stream if that is what is to be sent."""
         self._apply(self._end.message(channel, payload, time.monotonic(), time.time_ns(), deflated))
 
+    def chrome_takes(self, channel: bytes, taking: bool) -> None:
+        """Whether a channel's Chrome socket has room for commands."""
+        self._apply(self._end.browser_takes(channel, taking))
+
     def chrome_closed(self, channel: bytes, socket: ChromeSocket, reason: str) -> None:
         """A channel's Chrome socket ended by itself."""
         if self._sockets.get(channel) is socket:

@@ -7,11 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
 from tests.e2e import faults
 from tests.e2e.endings import DEVICE_LOST, NO_CLOSE_FRAME, talk_to_the_end
@@ -277,69 +275,3 @@ def test_a_killed_client_edge_is_a_broken_connection_and_nothing_runs_twice(
     with RawClient(counted.urls.client_ws) as client:
         client.call("Fake.count", {"key": "orphan:after"})
     assert {counting_browser.executions[f"orphan:{number}"] for number in range(1, 201)} <= {0, 1}
-
-
-# --- slow clients ------------------------------------------------------------------------------------------
-
-FLOOD_EVENTS, FLOOD_EVENT_BYTES = 8000, 64_000
-GROWTH_MIB = 100
-
-
-@pytest.mark.slow
-def test_a_client_that_reads_nothing_is_bounded_harms_nobody_and_gets_everything_in_the_end(tmp_path: Path) -> None:
-    with FakeBrowser() as browser, ExitStack() as opened:
-        stack = opened.enter_context(Stack(tmp_path, ENVIRONMENT, ("--cdp", browser.url)))
-        watched = {name: faults.process(stack, name).pid for name in (*EDGES, faults.AGENT, faults.ROUTER)}
-        slow = opened.enter_context(RawClient(stack.urls.client_ws))
-        quick = opened.enter_context(SteadyClient(stack.urls.client_ws, counting("quick")))
-        quick.more(500)
-        before = {name: faults.resident_mib(pid) for name, pid in watched.items()}
-        slow.send(1, "Fake.flood", {"count": FLOOD_EVENTS, "bytes": FLOOD_EVENT_BYTES})
-        offered = [-1, 0]
-        began_s = time.monotonic()
-        while offered[-1] != offered[-2] or offered[-1] == 0:
-            quick.more(200)  # which takes its time: at least IN_FLIGHT answers after each other
-            offered.append(browser.offered_bytes)
-        pause_s = quick.longest_pause_s(began_s)
-        quick.finish()
-        quick.check_complete()
-        assert offered[-1] < FLOOD_EVENTS * FLOOD_EVENT_BYTES / 4, "the browser was not held back"
-        grown = {name: faults.resident_mib(pid) - before[name] for name, pid in watched.items()}
-        for number in range(1, FLOOD_EVENTS + 1):
-            assert slow.receive()["params"]["n"] == number
-            if number % 1000 == 0:
-                now = {name: faults.resident_mib(pid) - before[name] for name, pid in watched.items()}
-                grown = {name: max(most, now[name]) for name, most in grown.items()}
-        assert slow.receive() == {"id": 1, "result": {}}
-    sizes = ", ".join(f"{name} {mib:.0f} MiB" for name, mib in grown.items())
-    say(f"slow client: held back after {offered[-1] / 1e6:.0f} of {FLOOD_EVENTS * FLOOD_EVENT_BYTES / 1e6:.0f} MB;")
-    say(f"grown by {sizes}; another client's longest pause {pause_s * 1000:.0f} ms")
-    assert max(grown.values()) < GROWTH_MIB
-    assert pause_s < NO_PAUSE_S
-
-
-class SilentClient(RawClient):
-    """A client that may read nothing for as long as it likes: it sends no pings whose answers it would miss."""
-
-    def __enter__(self) -> Self:
-        self.socket = connect(
-            self._url, max_size=None, compression=None, proxy=None, ping_interval=None
-        ).__enter__()  # fmt: skip
-        return self
-
-
-@pytest.mark.slow
-def test_a_client_that_takes_nothing_for_half_a_minute_is_let_go(counted: Stack, counting_browser: FakeBrowser) -> None:
-    faults.wait_whole(counted)
-    with SilentClient(counted.urls.client_ws) as client:
-        client.send(1, "Fake.flood", {"count": FLOOD_EVENTS, "bytes": FLOOD_EVENT_BYTES})
-        client.send(2, "Fake.count", {"key": "behind the flood"})
-        faults.until(lambda: "SLOW_CONSUMER" in counted.logs()["edge-1.log"], "the slow client is let go", 60)
-        messages = client.receive_rest()
-        answers = [message for message in messages if "id" in message]
-        numbers = [message for message in messages if "id" not in message]
-        assert client.socket.close_code == SLOW_CONSUMER
-        assert [message["params"]["n"] for message in numbers] == list(range(1, len(numbers) + 1))
-        assert [message["id"] for message in answers] == [1, 2]
-        assert all("reason=SLOW_CONSUMER executed=unknown" in message["error"]["data"] for message in answers)
-    assert counting_browser.executions["behind the flood"] <= 1

@@ -6,43 +6,20 @@ for a large answer to be over, as everybody did while frames left in the order i
 """
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.figures import say
 from tests.e2e.raw_cdp import RawClient
+from tests.e2e.round_trips import Samples
 from tests.e2e.small_beside_large import beside
 from tests.fakes.stack import Stack
 
 MEGABYTE = 1_000_000
 LARGE_BYTES = (1 * MEGABYTE, 16 * MEGABYTE, 64 * MEGABYTE)
 WARM_UP, SAMPLES, ROUNDS = 200, 600, 3
-
-
-class Samples:
-    """Round trips of one small command after another, in seconds."""
-
-    def __init__(self, client: RawClient) -> None:
-        self._client = client
-        self._number = 0
-        self.taken_s: list[float] = []
-
-    def take(self, count: int, until: Callable[[], bool] = lambda: True) -> None:
-        """So many, and more until `until` is so."""
-        while count > 0 or not until():
-            self._number += 1
-            began_s = time.perf_counter()
-            answer = self._client.call("Fake.count", {"key": f"small:{self._number}"})
-            self.taken_s.append(time.perf_counter() - began_s)
-            assert answer == {"key": f"small:{self._number}"}
-            self._client.events.clear()
-            count -= 1
-
-    def quantile_ms(self, share: float) -> float:
-        """The round trip that this share of them does not exceed."""
-        return sorted(self.taken_s)[int(share * len(self.taken_s))] * 1000
 
 
 @pytest.mark.slow
@@ -66,8 +43,7 @@ def test_small_commands_hardly_notice_the_large_answers_of_others(tmp_path: Path
         answers = [large.lines - before for large, before in zip(larges, counted, strict=True)]
         largest_ms = (time.perf_counter() - began_s) / answers[-1] * 1000
     for name, samples in (("alone", alone), ("beside large ones", during)):
-        p50_ms, p99_ms = samples.quantile_ms(0.5), samples.quantile_ms(0.99)
-        print(f"small {name}: p50 {p50_ms:.1f} ms, p99 {p99_ms:.1f} ms of {len(samples.taken_s)}", flush=True)
-    print(f"large answers meanwhile: {answers} of {LARGE_BYTES}; {largest_ms:.0f} ms for one of 64 MB", flush=True)
+        say(f"small {name}: {samples}")
+    say(f"large answers meanwhile: {answers} of {LARGE_BYTES}; {largest_ms:.0f} ms for one of 64 MB")
     assert during.quantile_ms(0.99) < largest_ms / 2
     assert during.quantile_ms(0.5) < largest_ms / 10

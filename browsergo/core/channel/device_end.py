@@ -163,8 +163,23 @@ class DeviceEnd:
         with suppress(cdp.UnacceptableCommand):  # the browser will say so itself; only the answer's trace is lost
             entry.running[cdp.read_command(payload).id] = Running(frame.trace, frame.priority)
         effects: list[DeviceEffect] = []
-        self._up(entry, Kind.CACK, effects, seq=entry.last)
+        self._accept(entry, effects)
         effects.append(Dispatch(entry.id, payload, frame.trace))
+        return effects
+
+    def _accept(self, entry: DeviceChannel, effects: list[DeviceEffect]) -> None:
+        """CACK, unless the browser takes no commands: the client end then keeps its own, and holds its client back."""
+        if not entry.stalled:
+            self._up(entry, Kind.CACK, effects, seq=entry.last)
+
+    def browser_takes(self, channel: bytes, taking: bool) -> list[DeviceEffect]:
+        """The browser reads commands slower than they come, or again."""
+        entry = self._channels.get(channel)
+        if entry is None or entry.stalled is not taking:
+            return []
+        entry.stalled = not taking
+        effects: list[DeviceEffect] = []
+        self._accept(entry, effects)
         return effects
 
     def _acked(self, frame: Frame, now: float) -> list[DeviceEffect]:
@@ -189,7 +204,7 @@ class DeviceEnd:
         self._trim(entry, frame.seq, now, effects)
         entry.sent = max(entry.acked, received)
         entry.flying_bytes = sum(m.size for m in entry.out if m.seq <= entry.sent)
-        self._up(entry, Kind.CACK, effects, seq=entry.last)
+        self._accept(entry, effects)
         self._flush(entry, effects)
         return effects
 
@@ -305,7 +320,7 @@ class DeviceEnd:
 
         Waiting until a large one fits could last for ever: the client end acknowledges in steps, not each message.
         """
-        messages, size_bytes = self._window(entry)
+        messages, size_bytes = entry.in_flight_limits(self._limits)
         for index in range(len(entry.out) - entry.unsent, len(entry.out)):
             message = entry.out[index]
             flying = message.seq - 1 - entry.acked
@@ -314,13 +329,6 @@ class DeviceEnd:
             self._up(entry, Kind.MSG, effects, seq=message.seq, message=message)
             entry.sent = message.seq
             entry.flying_bytes += message.size
-
-    def _window(self, entry: DeviceChannel) -> tuple[int, int]:
-        """How many messages and bytes may be on their way: our own bounds, or the client end's if it asks for less."""
-        limits, asked = self._limits, entry.window
-        if asked is None:
-            return limits.credit_messages, limits.credit_bytes
-        return min(limits.credit_messages, asked.messages), min(limits.credit_bytes, asked.size_bytes)
 
     def _trim(self, entry: DeviceChannel, acked: int, now: float, effects: list[DeviceEffect]) -> None:
         if acked <= entry.acked:
@@ -383,24 +391,14 @@ class DeviceEnd:
 
     def next_deadline(self) -> float | None:
         """When `tick` must be called next, on the monotonic clock."""
-        times = [t for entry in self._channels.values() for t in self._deadlines(entry) if t is not None]
+        times = [t for entry in self._channels.values() for t in entry.deadlines(self._limits) if t is not None]
         return min(times, default=None)
-
-    def _deadlines(self, entry: DeviceChannel) -> tuple[float | None, float | None, float | None]:
-        slow_at = None
-        if entry.full_since is not None and self._owes_acknowledgement(entry):
-            slow_at = entry.full_since + self._limits.slow_after_s
-        return entry.confirm_by, entry.link_by, slow_at
-
-    def _owes_acknowledgement(self, entry: DeviceChannel) -> bool:
-        """Whether its client is what a full channel waits for; not a lost path, not others that fill the total."""
-        return entry.sent is not None and (entry.unsent > 0 or entry.out_bytes >= self._limits.channel_bytes)
 
     def tick(self, now: float) -> list[DeviceEffect]:
         """Time passed: free orphans, and channels whose client takes nothing."""
         effects: list[DeviceEffect] = []
         for entry in list(self._channels.values()):
-            orphan_at, unlinked_at, slow_at = self._deadlines(entry)
+            orphan_at, unlinked_at, slow_at = entry.deadlines(self._limits)
             if slow_at is not None and now >= slow_at:
                 effects.extend(self._free(entry, errors.SlowConsumer()))
             elif any(t is not None and now >= t for t in (orphan_at, unlinked_at)):

@@ -21,7 +21,7 @@ class DeviceLimits:
     credit_bytes: int = 8 << 20
     channel_bytes: int = 16 << 20
     total_bytes: int = 64 << 20
-    slow_after_s: float = 30.0
+    slow_after_s: float = 25.0  # so that the client of a flood is gone half a minute after it stopped reading
     orphan_after_s: float = 75.0
     hold_without_link_s: float = 45.0  # the resume window and 15 s more
     remembered_edges: int = 1024
@@ -112,10 +112,28 @@ class DeviceChannel:
     window: Window | None = None  # what the client end asks for, if it is not all that we would send
     running: dict[int, Running] = field(default_factory=dict)
     paused: bool = False
+    stalled: bool = False  # the browser takes no commands for now
     confirm_by: float | None = None  # a RESUME must come until then
     link_by: float | None = None  # a link must come until then
     full_since: float | None = None  # paused, and nothing was acknowledged since
     assembler: Assembler = field(default_factory=Assembler)
+
+    def in_flight_limits(self, limits: DeviceLimits) -> tuple[int, int]:
+        """How many messages and bytes may be on their way: our own bounds, or the client end's if it asks for less."""
+        if self.window is None:
+            return limits.credit_messages, limits.credit_bytes
+        return min(limits.credit_messages, self.window.messages), min(limits.credit_bytes, self.window.size_bytes)
+
+    def deadlines(self, limits: DeviceLimits) -> tuple[float | None, float | None, float | None]:
+        """When it is an orphan, when it has been without a link too long, and when its client is too slow."""
+        slow_at = None
+        if self.full_since is not None and self._waits_for_its_client(limits):
+            slow_at = self.full_since + limits.slow_after_s
+        return self.confirm_by, self.link_by, slow_at
+
+    def _waits_for_its_client(self, limits: DeviceLimits) -> bool:
+        """Not for a lost path, and not for others that fill the total."""
+        return self.sent is not None and (self.unsent > 0 or self.out_bytes >= limits.channel_bytes)
 
     @property
     def unsent(self) -> int:

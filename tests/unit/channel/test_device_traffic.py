@@ -21,6 +21,29 @@ def test_a_command_is_recorded_before_it_is_dispatched() -> None:
     ]
 
 
+def test_a_browser_that_takes_no_commands_holds_acknowledgements_back_until_it_does() -> None:
+    side, at = open_device()
+    assert side.end.browser_takes(CHANNEL, False) == []
+    assert side.command(1, at, command(7)) == [Dispatch(CHANNEL, command(7), NO_TRACE)]
+    assert side.command(2, at, command(8)) == [Dispatch(CHANNEL, command(8), NO_TRACE)]
+    assert side.end.browser_takes(CHANNEL, False) == []
+    [accepted] = up(side.end.browser_takes(CHANNEL, True), Kind.CACK)
+    assert accepted.seq == 2
+    assert side.end.browser_takes(CHANNEL, True) == []
+    assert [frame.seq for frame in up(side.command(3, at), Kind.CACK)] == [3]
+    assert side.end.browser_takes(OTHER, False) == []  # a channel that is over
+
+
+def test_a_stalled_browsers_commands_are_executed_once_although_a_new_path_replays_them() -> None:
+    side, at = open_device()
+    side.end.browser_takes(CHANNEL, False)
+    side.command(1, at)
+    [hello] = up(side.receive(Kind.PATH_LOST, channel=bytes(16)), Kind.HELLO)
+    assert up(side.resume(hello.at), Kind.CACK) == []
+    assert side.command(1, hello.at) == []
+    assert [frame.seq for frame in up(side.end.browser_takes(CHANNEL, True), Kind.CACK)] == [1]
+
+
 def test_a_command_is_executed_once() -> None:
     side, at = open_device()
     side.command(1, at)
@@ -158,10 +181,10 @@ def test_a_full_channel_stops_reading_its_browser_and_goes_on_when_there_is_room
     assert only(Pause, side.acknowledge(at, 1)) == [Pause(CHANNEL, False)]
 
 
-def test_a_channel_whose_client_acknowledges_nothing_for_30_s_is_slow() -> None:
+def test_a_channel_whose_client_acknowledges_nothing_for_25_s_is_slow() -> None:
     side, _ = open_device(SMALL)
     side.says(FILLING)
-    assert side.pass_time(29.0) == []
+    assert side.pass_time(24.0) == []
     effects = side.pass_time(1.0)
     [closed] = up(effects, Kind.CLOSED)
     assert payloads.decode_ending(closed.payload).code == "SLOW_CONSUMER"
@@ -185,7 +208,7 @@ def test_a_full_channel_without_a_path_is_not_slow_but_away() -> None:
     assert side.pass_time(40.0) == []
     at = next(frame.at for frame in up(side.link_up(2), Kind.HELLO) if frame.edge == 7)
     side.resume(at, link=2)
-    assert side.pass_time(29.0) == []
+    assert side.pass_time(24.0) == []
     assert len(up(side.pass_time(1.0), Kind.CLOSED)) == 1
 
 
@@ -217,7 +240,7 @@ def test_a_channel_stopped_for_the_total_alone_is_not_slow() -> None:
     open_other(side)
     side.says(event(pad="x" * 300))
     side.says(event(), OTHER)
-    effects = side.pass_time(30.0)
+    effects = side.pass_time(25.0)
     assert [frame.channel for frame in up(effects, Kind.CLOSED)] == [CHANNEL]
     assert len(side.end) == 1
     assert only(Pause, effects) == [Pause(OTHER, False)]
