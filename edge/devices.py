@@ -247,8 +247,9 @@ class Devices:
         self._bridge.send(router, answer._replace(edge=frame.source, source=self._bridge.boot))
 
     def _least_loaded(self, session: Session) -> LinkPort:
-        """The next link of the pool, in turn: the one that was given work longest ago."""
-        number = next(number for number in session.links if number in session.ready)
+        """The link of the pool with the fewest channels; of several, that which was given work longest ago."""
+        channels = session.paths.channels_by_link()
+        number = min((number for number in session.links if number in session.ready), key=lambda n: channels[n])
         link = session.links.pop(number)
         session.links[number] = link
         return link

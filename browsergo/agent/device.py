@@ -68,6 +68,11 @@ class Device:
         self.spans = SpanRecorder(device_id)
 
     @property
+    def has_link(self) -> bool:
+        """Whether any link is up."""
+        return bool(self._links)
+
+    @property
     def channels(self) -> int:
         """How many channels are open."""
         return len(self._end)

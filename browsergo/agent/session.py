@@ -13,13 +13,21 @@ from browsergo.agent.websocket import ClientConnection, dial
 from browsergo.core import device_messages as messages
 from browsergo.core.channel.frames import MAX_LINK_MESSAGE_BYTES
 from browsergo.core.device_messages import Acknowledgement, Envelope, Registration
-from browsergo.core.errors import BadMessage, BrowserGoError, DeadlineExceeded, DeviceReplaced, from_code
+from browsergo.core.ejection import Ejection
+from browsergo.core.errors import (
+    BadMessage,
+    BrowserGoError,
+    DeadlineExceeded,
+    DeviceReplaced,
+    ServiceUnavailable,
+    from_code,
+)
 
 DIAL_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = 10.0
 LOST_AFTER_INTERVALS = 2.25  # silence after which the agent fences itself (endpoints.md, "/v2/device")
 CONTROL_MESSAGE_BYTES = 1 << 20
-LINK_RETRY_S = 1.0
+LINK_WORKS_S = 10.0  # a link that lived so long was no failure
 # Silence ends a link after 10 s; what follows may not take so long that a silent cut is a pause of more than 15 s.
 LINK_DIAL_TIMEOUT_S = 3.0
 
@@ -157,20 +165,45 @@ class EdgeSession:
         return messages.read_acknowledgement(answer.body)
 
     async def _keep_link(self, ack: Acknowledgement) -> None:
-        """One member of the pool; dialed again while the registration lives."""
+        """One member of the pool; dialed again while the registration lives.
+
+        One that cannot be dialed is left alone for a while, as long as another carries its channels. Raises
+        ServiceUnavailable when none does, and HandshakeRefused: this registration is good for no link any more.
+        """
         headers = {"Authorization": f"Bearer {ack.link_ticket}"}
+        member = Ejection()
         while True:
-            connection = await self._dial(
-                ack.link_url, messages.LINK_SUBPROTOCOL, headers, MAX_LINK_MESSAGE_BYTES, LINK_DIAL_TIMEOUT_S
-            )
-            closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-            link = self._device.add_link(connection, closed)
             try:
-                self._log.info("link closed", reason=await closed)
-            except asyncio.CancelledError:
-                link.close(1000, "")
-                raise
-            await asyncio.sleep(LINK_RETRY_S)
+                connection = await self._dial(
+                    ack.link_url, messages.LINK_SUBPROTOCOL, headers, MAX_LINK_MESSAGE_BYTES, LINK_DIAL_TIMEOUT_S
+                )
+            except ServiceUnavailable as error:
+                if not self._device.has_link:
+                    raise
+                await asyncio.sleep(self._failed(member, error.message))
+                continue
+            began_s = time.monotonic()
+            reason = await self._linked(connection)
+            if time.monotonic() - began_s > LINK_WORKS_S:
+                member.worked()
+            await asyncio.sleep(self._failed(member, reason))
+
+    async def _linked(self, connection: ClientConnection) -> str:
+        """A link of the device until it is closed: the reason."""
+        closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        link = self._device.add_link(connection, closed)
+        try:
+            return await closed
+        except asyncio.CancelledError:
+            link.close(1000, "")
+            raise
+
+    def _failed(self, member: Ejection, reason: str) -> float:
+        """In how many seconds a member of the pool is dialed again. One line for each loss, none while it is out."""
+        was_out, retry_s = member.out, member.failed()
+        if not was_out:
+            self._log.info("link closed", reason=reason, retry_s=retry_s)
+        return retry_s
 
     async def _heartbeats(self, control: _Control, ack: Acknowledgement) -> None:
         interval_s = ack.heartbeat_interval_ms / 1000

@@ -6,6 +6,7 @@ gap (design/delivery.md, "Bindings"). That holds by the binding and not by the o
 come: a HELLO may overtake what its channels said before it (core/channel/queue.py).
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -44,6 +45,10 @@ class Paths:
         """The router for what `channel` says on `link` under `at`; None: it does not live there."""
         home = self._homes.get(channel)
         return home.router if home is not None and home.at == at and home.link == link else None
+
+    def channels_by_link(self) -> Counter[int]:
+        """How many channels live on each link."""
+        return Counter(home.link for home in self._homes.values())
 
     def leave(self, channel: bytes) -> None:
         """The channel is over."""

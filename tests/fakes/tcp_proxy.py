@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from typing import Self
 
 CHUNK_BYTES = 1 << 16
@@ -18,8 +19,11 @@ class TcpProxy:
         self.carried = 0  # connections so far
         self.carried_bytes = 0  # both ways
         self.waiting = 0  # connections that are held now
+        self.refused: list[float] = []  # when (monotonic) each connection came that was reset at once
+        self.bytes_of: list[int] = []  # both ways, by the order in which connections came
         self._target, self._listen = target, listen
-        self._open: set[asyncio.StreamWriter] = set()
+        self._open: dict[asyncio.StreamWriter, int] = {}
+        self._refusing = False
         self._carrying: set[asyncio.Task[None]] = set()
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop
@@ -45,6 +49,20 @@ class TcpProxy:
             return self._abort_all() // 2  # each has two sides
 
         return asyncio.run_coroutine_threadsafe(cut(), self._loop).result(10)
+
+    def cut_one(self, number: int) -> None:
+        """Reset one connection, by its place in `bytes_of`."""
+
+        def cut() -> None:
+            for writer, its in self._open.items():
+                if its == number:
+                    writer.transport.abort()
+
+        self._loop.call_soon_threadsafe(cut)
+
+    def refuse(self, refusing: bool) -> None:
+        """From now on, reset connections that come at once, or let them through again."""
+        self._refusing = refusing
 
     def hold(self) -> None:
         """Let connections that come from now on wait, unanswered."""
@@ -102,6 +120,10 @@ class TcpProxy:
         return count
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refusing:
+            self.refused.append(time.monotonic())
+            writer.transport.abort()
+            return
         task = asyncio.current_task()
         assert task is not None
         self._carrying.add(task)
@@ -115,30 +137,37 @@ class TcpProxy:
         finally:
             self.waiting -= 1
             self._carrying.discard(task)
-        self.carried += 1
-        both = {self._start(reader, far_writer, TO_TARGET), self._start(far_reader, writer, FROM_TARGET)}
+        number, self.carried = self.carried, self.carried + 1
+        self.bytes_of.append(0)
+        both = {
+            self._start(number, reader, far_writer, TO_TARGET),
+            self._start(number, far_reader, writer, FROM_TARGET),
+        }
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         for side in (writer, far_writer):
             side.transport.abort()
 
     def _start(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, direction: int
+        self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, direction: int
     ) -> "asyncio.Task[None]":
-        self._open.add(writer)
-        task = asyncio.create_task(self._carry(reader, writer, self._flows[direction]))
+        self._open[writer] = number
+        task = asyncio.create_task(self._carry(number, reader, writer, self._flows[direction]))
         self._carrying.add(task)
 
         def ended(task: "asyncio.Task[None]") -> None:
-            self._open.discard(writer)
+            self._open.pop(writer, None)
             self._carrying.discard(task)
 
         task.add_done_callback(ended)
         return task
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flow: asyncio.Event) -> None:
+    async def _carry(
+        self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flow: asyncio.Event
+    ) -> None:
         try:
             while chunk := await reader.read(CHUNK_BYTES):
                 self.carried_bytes += len(chunk)
+                self.bytes_of[number] += len(chunk)
                 await asyncio.sleep(self._delay_s)
                 await flow.wait()
                 writer.write(chunk)

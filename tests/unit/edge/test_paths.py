@@ -27,6 +27,17 @@ def test_a_channel_speaks_only_on_its_link_and_over_its_router() -> None:
     assert (found.home(A, AT, 1), found.home(A, AT, 2)) == (None, "r2")
 
 
+def test_channels_are_counted_on_the_link_they_live_on() -> None:
+    found = settled()
+    assert found.channels_by_link() == {1: 1, 2: 1}
+    found.settle(A, NEXT, 2, EDGE, "r1")
+    assert found.channels_by_link() == {2: 2}
+    found.leave(B)
+    assert found.channels_by_link() == {2: 1}
+    found.link_lost(2)
+    assert found.channels_by_link()[2] == 0
+
+
 def test_what_was_said_before_the_newest_hello_goes_nowhere_whenever_it_comes() -> None:
     found = settled()
     found.settle(A, NEXT, 1, EDGE, "r2")
