@@ -1,6 +1,6 @@
 # One-line rules; what they do is in deploy/, requirements/ and pyproject.toml.
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-slow bench check format protos protos-check lock clean
+.PHONY: help up down test test-slow simulation bench check format protos protos-check lock clean
 
 PY := .venv/bin/python
 PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(PY) -m piptools compile --quiet --generate-hashes --strip-extras \
@@ -25,6 +25,10 @@ test: check ## check, and all tests but the slow ones
 test-slow: ## the slow tests
 	@deploy/setup.sh test
 	$(PY) -m pytest -m slow $(ARGS)
+
+simulation: ## 100,000 courses of the delivery protocol; make simulation ARGS="--seeds 1000 --first 7"
+	@deploy/setup.sh test
+	$(PY) -m tests.simulation $(ARGS)
 
 bench: ## measure this relay beside its peers; make bench ARGS="browsergo chii --modes seq"
 	@deploy/setup.sh bench

@@ -1,6 +1,6 @@
 """Plays on all cores: a play needs no other, and there are many."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TypeVar
@@ -8,7 +8,12 @@ from typing import TypeVar
 Part = TypeVar("Part")
 
 
-def failures(work: Callable[[Part], str], parts: Iterable[Part]) -> list[str]:
-    """Do the parts in processes of their own, one a core; what those said that failed, in order."""
+def outcomes(work: Callable[[Part], str], parts: Iterable[Part]) -> Iterator[str]:
+    """Do the parts in processes of their own, one a core; what each said, in order."""
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        return [words for words in pool.map(work, parts) if words]
+        yield from pool.map(work, parts)
+
+
+def failures(work: Callable[[Part], str], parts: Iterable[Part]) -> list[str]:
+    """The same; what those said that failed."""
+    return [words for words in outcomes(work, parts) if words]

@@ -10,16 +10,10 @@ from tests.simulation.cast import CHUNK_BYTES, Mode, Violation
 from tests.simulation.cores import failures
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.play import Play
+from tests.simulation.seeds import MODES, PART_SEEDS, parts, played
 
-MODES = {
-    "general": Mode(),
-    "patient": Mode(patient=True),
-    "late_open": Mode(late_open=True),
-    "gentle": Mode(gentle=True),
-}
 SEEDS = 500  # of each mode
 MORE_SEEDS = 2500
-PART_SEEDS = 25
 MUTANT_SEEDS = 600
 
 
@@ -29,21 +23,9 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "CHUNK_BYTES", CHUNK_BYTES)
 
 
-def played(part: tuple[str, int]) -> str:
-    """Play PART_SEEDS seeds of a mode, in a process of its own; which of them failed first, and why."""
-    frames.CHUNK_BYTES = CHUNK_BYTES
-    name, first = part
-    for seed in range(first, first + PART_SEEDS):
-        try:
-            Play(random.Random(seed), MODES[name]).run()
-        except Violation as violation:
-            return f"mode {name}, seed {seed}: {violation}"
-    return ""
-
-
 def play(first: int, seeds: int) -> list[str]:
     """So many seeds of each mode, from `first` on."""
-    return failures(played, [(name, begin) for name in MODES for begin in range(first, first + seeds, PART_SEEDS)])
+    return failures(played, parts(first, seeds))
 
 
 def hunt(mode: Mode) -> None:
