@@ -1,8 +1,8 @@
 """Unmodified Playwright and Puppeteer in the middle of clicks, typing and evaluates while the relay breaks."""
 
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -92,16 +92,23 @@ def script(reached: Reached, site: Site, client: str, rounds: int, acts: str) ->
     return Script(words, reached.stack.urls.client_ws, site.url, str(rounds), acts)
 
 
+@contextmanager
+def in_the_middle(scripts: Iterable[Script]) -> Iterator[None]:
+    """All of them run, and have come some way."""
+    with ExitStack() as opened:
+        for each in scripts:
+            opened.enter_context(each)
+        for each in scripts:
+            each.until(BREAK_AT)
+        yield
+
+
 def test_scripts_pass_unchanged_while_the_device_drops_out_and_router_and_registry_are_killed(
     reached: Reached, site: Site
 ) -> None:
     running = {client: script(reached, site, client, ROUNDS, "click,type,evaluate") for client in CLIENTS}
     victims = [faults.process(reached.stack, words) for words in (faults.ROUTER, faults.REGISTRY)]
-    with ExitStack() as opened:
-        for each in running.values():
-            opened.enter_context(each)
-        for each in running.values():
-            each.until(BREAK_AT)
+    with in_the_middle(running.values()):
         reached.drop()
         for victim in victims:
             faults.kill(victim)
@@ -121,11 +128,7 @@ def test_scripts_pass_unchanged_while_the_device_drops_out_and_router_and_regist
 def test_scripts_are_told_why_when_the_device_stays_away_and_their_processes_live(reached: Reached, site: Site) -> None:
     faults.wait_whole(reached.stack)
     running = {(client, act): script(reached, site, client, 100 * ROUNDS, act) for client, act in INTERRUPTED}
-    with ExitStack() as opened:
-        for each in running.values():
-            opened.enter_context(each)
-        for each in running.values():
-            each.until(BREAK_AT)
+    with in_the_middle(running.values()):
         reached.drop()
         began_s = time.monotonic()
         for each in running.values():

@@ -1,7 +1,6 @@
 """The scanner of CDP messages: as Chrome reads them, for every input, in linear time."""
 
 import json
-import math
 import random
 import string
 from typing import Any
@@ -247,66 +246,6 @@ def test_every_command_is_read_as_json_reads_it(
     chance.shuffle(items)
     message = json.dumps(dict(items), ensure_ascii=ascii_only, indent=indent).encode()
     assert read_command(message) == Command(body["id"], body["method"], body.get("sessionId"))
-
-
-def is_json(message: bytes) -> bool:
-    """Whether it is JSON to Chrome: control characters may stand in strings, and each number is a finite double."""
-
-    def refuse(constant: str) -> None:
-        raise ValueError(constant)
-
-    def finite(number: str) -> float:
-        if math.isinf(float(number)):
-            raise ValueError(number)
-        return float(number)
-
-    try:
-        json.loads(message.decode(), strict=False, parse_constant=refuse, parse_float=finite, parse_int=finite)
-    except ValueError:
-        return False
-    return True
-
-
-def is_accepted_as_json(message: bytes) -> bool:
-    try:
-        read_command(message)
-    except UnacceptableCommand as unacceptable:
-        error = json.loads(unacceptable.answer)["error"]
-        return bool(error["code"] != -32700 or "top-level key" in error["message"])
-    return True
-
-
-def random_value(chance: random.Random, depth: int) -> object:
-    kind = chance.randrange(8 if depth else 5)
-    if kind < 5:
-        return (
-            None,
-            True,
-            chance.random() * 1e9,
-            chance.randrange(-99, 99),
-            'a"\\\u20ac\ud800'[: chance.randrange(6)],
-        )[kind]
-    if kind == 5:
-        return {f"k{number}": random_value(chance, depth - 1) for number in range(chance.randrange(3))}
-    return [random_value(chance, depth - 1) for _ in range(chance.randrange(4))]
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_damaged_messages_are_refused_exactly_when_they_are_not_json(seed: int) -> None:
-    chance = random.Random(seed)
-    for _ in range(1500):
-        body = {"id": chance.randrange(-99, 99), "method": "A.b", "params": random_value(chance, 12)}
-        message = bytearray(json.dumps(body, indent=chance.choice((None, 1))).encode())
-        for _ in range(chance.randrange(3)):
-            place = chance.randrange(len(message))
-            message[place : place + chance.randrange(2)] = chance.choice(b'{}[],:"1ae\\ -.\n\x01u').to_bytes()
-        assert is_accepted_as_json(bytes(message)) == is_json(bytes(message)), bytes(message)
-
-
-@STEADY
-@given(st.binary(max_size=60) | st.text(alphabet='{}[]":,\\ 01e-.truefalsn', max_size=40).map(str.encode))
-def test_arbitrary_bytes_are_refused_exactly_when_they_are_not_json(message: bytes) -> None:
-    assert is_accepted_as_json(message) == is_json(message)
 
 
 # --- messages from the browser ----------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from browsergo.core import cdp, json_text
 from browsergo.core.cdp import (
@@ -117,6 +119,12 @@ def compare(seed: int, count: int) -> None:
 
 def test_commands_are_read_as_json_reads_them_and_damaged_ones_refused_with_reason() -> None:
     compare(0, SHARE)
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.binary(max_size=60) | st.text(alphabet='{}[]":,\\ 01e-.truefalsn', max_size=40).map(str.encode))
+def test_arbitrary_bytes_are_refused_for_a_reason_that_json_confirms(message: bytes) -> None:
+    assert_read_as_json_reads_it(message)
 
 
 @pytest.mark.parametrize("slice_bytes", [7, 40, 97])
