@@ -13,7 +13,7 @@ from tests.simulation.play import Play
 from tests.simulation.seeds import MODES, PART_SEEDS, parts, played
 
 SEEDS = 500  # of each mode
-MORE_SEEDS = 2500
+MORE_SEEDS = 5000
 MUTANT_SEEDS = 600
 
 
@@ -59,7 +59,7 @@ def test_the_invariants_hold() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3000)
 def test_the_invariants_hold_for_many_seeds() -> None:
     assert play(SEEDS, MORE_SEEDS) == []
 

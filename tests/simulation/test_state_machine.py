@@ -64,7 +64,7 @@ def tried(part: tuple[str, int]) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3000)
 def test_the_invariants_hold_for_many_examples() -> None:
     parts = [(name, number) for name, examples in MANY.items() for number in range(examples // PART_EXAMPLES)]
     assert failures(tried, parts) == []
