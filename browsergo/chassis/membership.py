@@ -1,0 +1,75 @@
+"""A process's place among the members that the registry knows (membership.proto): joined, renewed, given back."""
+
+import asyncio
+import random
+
+from grpc import ChannelConnectivity, aio
+
+from browsergo.chassis.grpc_errors import translated
+from browsergo.chassis.logs import Logger
+from browsergo.chassis.racing import first_of
+from browsergo.core.backoff import Backoff
+from browsergo.core.errors import BrowserGoError
+from browsergo.v2 import membership_pb2, membership_pb2_grpc
+
+CALL_TIMEOUT_S = 5.0
+LEAVE_TIMEOUT_S = 1.0  # nobody's end waits long for a registry that is away: the lease ends by itself
+RETRY_FIRST_S, RETRY_CAP_S = 0.1, 2.0
+RENEWALS_PER_TTL = 3
+
+
+class Membership:
+    """The lease of `member`. A registry that is away costs nothing: what this process does does not depend on it."""
+
+    def __init__(self, channel: aio.Channel, member: membership_pb2.Member, log: Logger) -> None:
+        self._channel = channel
+        self._stub = membership_pb2_grpc.MembershipServiceStub(channel)
+        self._member = member
+        self._log = log
+        self._had_lease = False
+        self._standing = ""
+
+    async def hold_until(self, over: asyncio.Event) -> None:
+        """Join and renew until `over` is set, then give the lease back."""
+        await first_of(self._hold(), over.wait())
+        request = membership_pb2.LeaveRequest(kind=self._member.kind, id=self._member.id, boot=self._member.boot)
+        try:
+            await translated(self._stub.Leave(request, timeout=LEAVE_TIMEOUT_S))
+        except BrowserGoError as error:
+            self._stands("membership not given back", error.message)
+
+    async def _hold(self) -> None:
+        backoff = Backoff(RETRY_FIRST_S, RETRY_CAP_S)
+        while True:
+            try:
+                ttl_s = await self._renewed()
+            except BrowserGoError as error:
+                self._stands("membership lost", error.message)
+                await asyncio.sleep(backoff.next_delay_s(0.5 + random.random() / 2))
+            else:
+                backoff.reset()
+                await first_of(asyncio.sleep(ttl_s / RENEWALS_PER_TTL), self._disconnected())
+
+    async def _disconnected(self) -> None:
+        """The registry that comes back may know nobody."""
+        await self._channel.wait_for_state_change(ChannelConnectivity.READY)
+
+    async def _renewed(self) -> float:
+        """One more ttl, of so many seconds. Raises a BrowserGoError."""
+        request = membership_pb2.JoinRequest(member=self._member, again=self._had_lease)
+        response = await translated(self._stub.Join(request, timeout=CALL_TIMEOUT_S))
+        if response.replaced:
+            self._stands("membership replaced", "another process has this id")
+        else:
+            self._had_lease = True
+            self._stands("membership held")
+        return response.lease_ttl_ms / 1000
+
+    def _stands(self, standing: str, why: str = "") -> None:
+        """One line for each change, never one for each attempt."""
+        if standing != self._standing:
+            self._standing = standing
+            if why:
+                self._log.warning(standing, reason=why)
+            else:
+                self._log.info(standing)
