@@ -82,20 +82,25 @@ class LocalRouter:
         """As on SIGTERM: it leaves the registry, the trunks end, then the server."""
         self._leaving.set()
         if self._membership is not None:
-            await self._membership
+            await asyncio.gather(self._membership, return_exceptions=True)
         await self.cut()
 
     async def cut(self) -> None:
         """It is gone, and the registry is not told."""
+        self.forget_registry()
         self.board.drain()
         await self._running.aclose()
+
+    def forget_registry(self) -> None:
+        """Its lease is not renewed any more."""
+        if self._membership is not None:
+            self._membership.cancel()
 
     async def _join(self, registry: str) -> None:
         self._leaving.clear()
         channel = await self._running.enter_async_context(open_channel(registry))
         membership = Membership(channel, member(self.router_id, self.address), structlog.get_logger())
         self._membership = asyncio.create_task(membership.hold_until(self._leaving))
-        self._running.callback(self._membership.cancel)
 
     def edges(self) -> set[str]:
         """The edges that have a trunk here."""
