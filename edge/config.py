@@ -24,7 +24,7 @@ class EdgeConfig(ProcessConfig):
     registry: str = Field(default="127.0.0.1:7401", description="address of the registry: host:port or unix:/path")
     routers: list[str] = Field(
         default=["127.0.0.1:7402"],
-        description="addresses of routers to begin with, kept for good; the registry tells of others",
+        description="addresses of routers to begin with, kept for good ([]: none); the registry tells of others",
     )
     control: str = Field(default="127.0.0.1:7403", description="address of the control service")
     signing_key: Path | None = Field(default=None, description="Ed25519 key (PEM) that signed the tokens")

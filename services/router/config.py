@@ -16,7 +16,9 @@ class RouterConfig(ProcessConfig):
     listen: list[str] = Field(default=["127.0.0.1:7402"], description="addresses to serve: host:port or unix:/path")
     instance_id: str = Field(default="router-1", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="name of this router")
     registry: str | None = Field(
-        default=None, description="address of the registry, which tells edges of this router; none: it is not told of"
+        default=None,
+        min_length=1,
+        description="address of the registry, which tells edges of this router; none: it is not told of",
     )
     advertise: str | None = Field(
         default=None, description="address at which edges reach this router; none: the first that it serves"
