@@ -13,7 +13,7 @@ from browsergo.chassis import membership
 from browsergo.chassis.grpc_client import open_channel
 from browsergo.v2 import membership_pb2, membership_pb2_grpc
 from tests.fakes.clock import HandClock
-from tests.fakes.edge_world import until
+from tests.fakes.edge_world import PATIENCE_S, until
 from tests.fakes.epochs import MemoryEpochs
 from tests.fakes.registry_service import MEMBER_TTL_S, registry_address, registry_over
 
@@ -101,6 +101,7 @@ def test_it_is_renewed_long_after_one_ttl_and_says_nothing(tmp_path: Path) -> No
 
 def test_a_registry_that_was_away_is_joined_again_soon_and_each_change_is_one_line(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
+        scene.ttl_s = 10 * PATIENCE_S  # no renewal finds out in time
         over = asyncio.Event()
         holding = await scene.hold(1, over)
         await scene.until_said(1, "membership lost")
