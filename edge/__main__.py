@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,8 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import browsergo
 from browsergo.chassis.config import ConfigError, load_or_exit, refuse
+from browsergo.chassis.following import Follower
 from browsergo.chassis.logs import configure_logs
-from browsergo.chassis.membership import Membership
+from browsergo.chassis.membership import Membership, watch_routers
 from browsergo.chassis.process import Stop, new_boot, run
 from browsergo.chassis.telemetry import Telemetry
 from browsergo.core import semconv, tokens
@@ -29,7 +31,6 @@ from edge.core.origins import Addresses
 from edge.device_origin import ByHost, DeviceOrigin
 from edge.devices import Devices
 from edge.discovery import Discovery
-from edge.following import Follower
 from edge.gate import EdgeGate, Parts
 from edge.grpc_carrier import GrpcCarrier
 from edge.leases import Leases
@@ -77,7 +78,7 @@ class Edge:
         self.registry = RegistryStub(config.registry, self.run_id)
         self.control = ControlStub(config.control)
         self.trunks = Trunks(config.routers, lambda address: carrier_to(address, self.run_id), log)
-        self.routers = Follower(self.registry.watch_routers, "routers", log)
+        self.routers = Follower(partial(watch_routers, self.registry.channel), "routers", log)
         self.membership = Membership(self.registry.channel, _member(self.run_id), log)
         self.bridge = Bridge(self.run_id.boot, self.trunks, self.telemetry, log)
         limits = ClientLimits(resume_window_s=config.resume_window_s)

@@ -2,8 +2,8 @@
 
 import structlog
 
+from browsergo.chassis.following import Follower
 from browsergo.core.errors import DeadlineExceeded, ServiceUnavailable
-from edge.following import Follower
 from edge.stubs import RegistryStub
 
 

@@ -8,17 +8,15 @@ from grpc import ChannelConnectivity, RpcError
 from browsergo.chassis.grpc_client import open_channel
 from browsergo.chassis.grpc_errors import from_rpc, translated
 from browsergo.core.device_messages import Registration
+from browsergo.core.views import Told
 from browsergo.v2 import (
     control_pb2,
     control_pb2_grpc,
-    membership_pb2,
-    membership_pb2_grpc,
     registry_pb2,
     registry_pb2_grpc,
     types_pb2,
 )
 from edge.core.lifecycle import State
-from edge.core.views import Told
 
 CALL_TIMEOUT_S = 5.0
 
@@ -29,7 +27,6 @@ class RegistryStub:
     def __init__(self, address: str, edge: types_pb2.EdgeRun) -> None:
         self.channel = open_channel(address)
         self._stub = registry_pb2_grpc.RegistryServiceStub(self.channel)
-        self._members = membership_pb2_grpc.MembershipServiceStub(self.channel)
         self._edge = edge
 
     async def register(self, registration: Registration, connection_id: str) -> registry_pb2.RegisterResponse:
@@ -67,17 +64,6 @@ class RegistryStub:
         try:
             async for told in self._stub.Watch(request):
                 entries = [(route.device_id, route.edge.boot or None) for route in told.routes]
-                yield Told(told.generation, told.revision, told.begins_snapshot, entries)
-        except RpcError as error:
-            raise from_rpc(error) from None
-
-    async def watch_routers(self, generation: int, revision: int) -> AsyncIterator[Told[str]]:
-        """Addresses of routers by their ids, then every change after `revision`. Ends when the registry ends it."""
-        request = membership_pb2.WatchMembersRequest(generation=generation, revision=revision)
-        try:
-            async for told in self._members.WatchMembers(request):
-                routers = [member for member in told.members if member.kind == membership_pb2.MEMBER_KIND_ROUTER]
-                entries = [(router.id, router.address or None) for router in routers]
                 yield Told(told.generation, told.revision, told.begins_snapshot, entries)
         except RpcError as error:
             raise from_rpc(error) from None

@@ -1,15 +1,17 @@
-"""A process's place among the members that the registry knows (membership.proto): joined, renewed, given back."""
+"""The members that the registry knows (membership.proto): a process's place among them, and which routers there are."""
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
 
-from grpc import ChannelConnectivity, aio
+from grpc import ChannelConnectivity, RpcError, aio
 
-from browsergo.chassis.grpc_errors import translated
+from browsergo.chassis.grpc_errors import from_rpc, translated
 from browsergo.chassis.logs import Logger
 from browsergo.chassis.racing import first_of
 from browsergo.core.backoff import Backoff
 from browsergo.core.errors import BrowserGoError
+from browsergo.core.views import Told
 from browsergo.v2 import membership_pb2, membership_pb2_grpc
 
 CALL_TIMEOUT_S = 5.0
@@ -73,3 +75,16 @@ class Membership:
                 self._log.warning(standing, reason=why)
             else:
                 self._log.info(standing)
+
+
+async def watch_routers(channel: aio.Channel, generation: int, revision: int) -> AsyncIterator[Told[str]]:
+    """Addresses of routers by their ids, then every change after `revision`; for a `following.Follower`."""
+    stub = membership_pb2_grpc.MembershipServiceStub(channel)
+    request = membership_pb2.WatchMembersRequest(generation=generation, revision=revision)
+    try:
+        async for told in stub.WatchMembers(request):
+            routers = [member for member in told.members if member.kind == membership_pb2.MEMBER_KIND_ROUTER]
+            entries = [(router.id, router.address or None) for router in routers]
+            yield Told(told.generation, told.revision, told.begins_snapshot, entries)
+    except RpcError as error:
+        raise from_rpc(error) from None

@@ -1,6 +1,6 @@
 """Views follow a watch: snapshots whole, changes in order, half of one never."""
 
-from edge.core.views import Told, View
+from browsergo.core.views import Told, View
 
 LAPTOP, PHONE = ("laptop", 7), ("phone", 8)
 

@@ -5,11 +5,10 @@ import random
 from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar
 
-import structlog
-
+from browsergo.chassis.logs import Logger
 from browsergo.core.backoff import Backoff
 from browsergo.core.errors import BrowserGoError
-from edge.core.views import Told, View
+from browsergo.core.views import Told, View
 
 RETRY_FIRST_S, RETRY_CAP_S = 0.1, 2.0
 
@@ -23,7 +22,7 @@ class Follower(Generic[Value]):
         self,
         watch: Callable[[int, int], AsyncIterator[Told[Value]]],
         subject: str,
-        log: structlog.typing.FilteringBoundLogger,
+        log: Logger,
     ) -> None:
         """`watch` begins a watch from a generation and revision on. It raises a BrowserGoError, or just ends."""
         self._watch = watch
