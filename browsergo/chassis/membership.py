@@ -1,6 +1,7 @@
 """The members that the registry knows (membership.proto): a process's place among them, and which routers there are."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator
 
@@ -28,12 +29,13 @@ class Membership:
         self._stub = membership_pb2_grpc.MembershipServiceStub(channel)
         self._member = member
         self._log = log
+        self._broken = asyncio.Event()  # the connection was up, and is not
         self._had_lease = False
         self._standing = ""
 
     async def hold_until(self, over: asyncio.Event) -> None:
         """Join and renew until `over` is set, then give the lease back."""
-        await first_of(self._hold(), over.wait())
+        await first_of(self._hold(), self._watch_connection(), over.wait())
         request = membership_pb2.LeaveRequest(kind=self._member.kind, id=self._member.id, boot=self._member.boot)
         try:
             await translated(self._stub.Leave(request, timeout=LEAVE_TIMEOUT_S))
@@ -43,6 +45,7 @@ class Membership:
     async def _hold(self) -> None:
         backoff = Backoff(RETRY_FIRST_S, RETRY_CAP_S)
         while True:
+            self._broken.clear()
             try:
                 ttl_s = await self._renewed()
             except BrowserGoError as error:
@@ -50,11 +53,21 @@ class Membership:
                 await asyncio.sleep(backoff.next_delay_s(0.5 + random.random() / 2))
             else:
                 backoff.reset()
-                await first_of(asyncio.sleep(ttl_s / RENEWALS_PER_TTL), self._disconnected())
+                await self._until_broken(ttl_s / RENEWALS_PER_TTL)
 
-    async def _disconnected(self) -> None:
-        """The registry that comes back may know nobody."""
-        await self._channel.wait_for_state_change(ChannelConnectivity.READY)
+    async def _until_broken(self, at_most_s: float) -> None:
+        """A registry that went may know nobody when it comes back."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s):
+                await self._broken.wait()
+
+    async def _watch_connection(self) -> None:
+        """One wait after the other, for a wait that is cancelled may stay within gRPC until the state changes."""
+        while True:
+            state = self._channel.get_state()
+            await self._channel.wait_for_state_change(state)
+            if state is ChannelConnectivity.READY:
+                self._broken.set()
 
     async def _renewed(self) -> float:
         """One more ttl, of so many seconds. Raises a BrowserGoError."""
