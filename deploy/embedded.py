@@ -5,11 +5,14 @@ two processes. The router still listens at the address that the edge's configura
 reach it there, as they reach any other.
 """
 
+import asyncio
 import functools
 
 from browsergo.chassis.config import ConfigError, load_or_exit, refuse
+from browsergo.chassis.grpc_client import open_channel
 from browsergo.chassis.grpc_server import serving
 from browsergo.chassis.logs import configure_logs
+from browsergo.chassis.membership import Membership
 from browsergo.chassis.process import Stop, run
 from browsergo.chassis.racing import first_of
 from browsergo.chassis.telemetry import Telemetry
@@ -20,7 +23,7 @@ from edge.__main__ import serve as serve_edge
 from edge.config import EdgeConfig
 from edge.grpc_carrier import GrpcCarrier
 from edge.trunks import Carrier, Stream
-from services.router.__main__ import register
+from services.router.__main__ import member, register
 from services.router.switchboard import Switchboard, Trunk
 
 ROUTER_ID = "router-1"
@@ -75,13 +78,24 @@ def carriers_around(board: Switchboard, listen: str) -> CarrierTo:
 
 async def serve(config: EdgeConfig, stop: Stop) -> None:
     """Serve until asked to stop: the edge drains first, and its router carries until it has."""
+    if not config.routers:
+        raise ConfigError("routers: the first is the address at which the router within listens")
     [listen, *_] = config.routers
     log = configure_logs(semconv.SERVICE_ROUTER, ROUTER_ID, config.log_level, config.log_format)
     telemetry = Telemetry(semconv.SERVICE_ROUTER, ROUTER_ID)
     board = Switchboard(ROUTER_ID, telemetry, log)
     try:
-        async with serving([listen], functools.partial(register, board), stop):
-            await serve_edge(config, stop, carriers_around(board, listen))
+        async with (
+            serving([listen], functools.partial(register, board), stop),
+            open_channel(config.registry) as registry,
+        ):
+            membership = Membership(registry, member(ROUTER_ID, listen), log)
+            holding = asyncio.create_task(membership.hold_until(stop.requested))
+            try:
+                await serve_edge(config, stop, carriers_around(board, listen))
+            finally:
+                holding.cancel()
+                await asyncio.gather(holding, return_exceptions=True)
             board.drain()
     finally:
         telemetry.shutdown()

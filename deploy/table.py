@@ -123,7 +123,7 @@ def _registry(plan: Plan) -> ChildSpec:
 
 
 def _router(plan: Plan) -> ChildSpec:
-    words = ("--listen", plan.router, "--instance-id", "router-1")
+    words = ("--listen", plan.router, "--registry", plan.registry, "--instance-id", "router-1")
     return ChildSpec("router-1", "router", (*module_argv("services.router"), *words, *_logs(plan)))
 
 

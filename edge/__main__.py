@@ -1,23 +1,26 @@
 """`python -m edge`: one edge process."""
 
 import asyncio
-import random
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+import browsergo
 from browsergo.chassis.config import ConfigError, load_or_exit, refuse
+from browsergo.chassis.following import Follower
 from browsergo.chassis.logs import configure_logs
-from browsergo.chassis.process import Stop, run
+from browsergo.chassis.membership import Membership, watch_routers
+from browsergo.chassis.process import Stop, new_boot, run
 from browsergo.chassis.telemetry import Telemetry
 from browsergo.core import semconv, tokens
 from browsergo.core.channel.client_state import ClientLimits
 from browsergo.core.errors import BrowserGoError, Draining
-from browsergo.v2 import types_pb2
+from browsergo.v2 import membership_pb2, types_pb2
 from edge.admin import EdgeAdmin
 from edge.bridge import Bridge
 from edge.clients import Clients
@@ -61,7 +64,7 @@ class Edge:
         """
         self.config = config
         self.log = log
-        self.run_id = types_pb2.EdgeRun(edge_id=config.edge_id, boot=random.SystemRandom().randrange(1, 2**64 - 1))
+        self.run_id = types_pb2.EdgeRun(edge_id=config.edge_id, boot=new_boot())
         self.telemetry = Telemetry(semconv.SERVICE_EDGE, config.edge_id)
         key = read_key(config)
         self.admission = Admission(
@@ -74,7 +77,9 @@ class Edge:
         addresses = Addresses(config.public_url, config.device_origin_url, device_origin_port)
         self.registry = RegistryStub(config.registry, self.run_id)
         self.control = ControlStub(config.control)
-        self.trunks = Trunks({address: carrier_to(address, self.run_id) for address in config.routers}, log)
+        self.trunks = Trunks(config.routers, lambda address: carrier_to(address, self.run_id), log)
+        self.routers = Follower(partial(watch_routers, self.registry.channel), "routers", log)
+        self.membership = Membership(self.registry.channel, _member(self.run_id), log)
         self.bridge = Bridge(self.run_id.boot, self.trunks, self.telemetry, log)
         limits = ClientLimits(resume_window_s=config.resume_window_s)
         self.placement = Placement(self.registry, log)
@@ -119,8 +124,12 @@ class Edge:
         registry, control = await asyncio.gather(_failure(self.registry.ping()), _failure(self.control.status()))
         found = {"registry": registry, "control": control, "overload": self.overload.refusal}
         if not self.trunks.live():
-            found["router"] = "; ".join(trunk.last_error for trunk in self.trunks)
+            found["router"] = "; ".join(trunk.last_error for trunk in self.trunks) or "no router is known"
         return {name: why for name, why in found.items() if why}
+
+    async def follow_routers(self) -> None:
+        """Have a trunk to every router that the registry tells; until cancelled."""
+        await self.routers.run(lambda: self.trunks.told(self.routers.view))
 
     async def drain(self, stop: Stop) -> None:
         """Nothing new; devices go elsewhere; clients may finish for `drain_s`, or until a second signal."""
@@ -139,6 +148,11 @@ class Edge:
         self.clients.end_all(Draining())
         for session in self.devices:
             self.devices.remove(session, Draining())
+
+
+def _member(edge: types_pb2.EdgeRun) -> membership_pb2.Member:
+    kind = membership_pb2.MEMBER_KIND_EDGE
+    return membership_pb2.Member(kind=kind, id=edge.edge_id, boot=edge.boot, version=browsergo.__version__)
 
 
 def _served_hosts(config: EdgeConfig) -> frozenset[str]:
@@ -198,29 +212,32 @@ async def serve(config: EdgeConfig, stop: Stop, carrier_to: CarrierTo = GrpcCarr
         asyncio.create_task(edge.registry.watch(edge.devices.changed.set)),
         asyncio.create_task(edge.placement.run()),
         asyncio.create_task(edge.overload.run()),
+        asyncio.create_task(edge.follow_routers()),
     ]
+    membership = asyncio.create_task(edge.membership.hold_until(stop.requested))
     listeners = [listener, *([origin_listener] if origin_listener is not None else [])]
     serving = asyncio.create_task(_serve_all(edge.servers, listeners))
     stopping: asyncio.Task[Any] = asyncio.create_task(stop.requested.wait())
     log.info("ready", address=listener.getsockname()[:2], boot=f"{edge.run_id.boot:016x}")
     try:
-        await asyncio.wait({serving, stopping, *background}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({serving, stopping, membership, *background}, return_when=asyncio.FIRST_COMPLETED)
         if stop.requested.is_set():
             log.info("stopping", channels=edge.clients.channels, devices=len(edge.devices))
             await edge.drain(stop)
             for server in edge.servers:
                 server.should_exit = True
             await serving
+            await membership
             await edge.leases.renew()
-        for task in (serving, *background):
+        for task in (serving, membership, *background):
             if task.done():
                 task.result()
     except BrowserGoError as error:
         log.warning("stopped without releasing all leases", reason=error.code)
     finally:
-        for task in (serving, stopping, *background):
+        for task in (serving, stopping, membership, *background):
             task.cancel()
-        await asyncio.gather(serving, stopping, *background, return_exceptions=True)
+        await asyncio.gather(serving, stopping, membership, *background, return_exceptions=True)
         await asyncio.gather(edge.registry.close(), edge.control.close())
         edge.telemetry.shutdown()
 

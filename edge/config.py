@@ -22,7 +22,10 @@ class EdgeConfig(ProcessConfig):
     port: int = Field(default=3000, ge=0, le=65535, description="port to listen on; 0: any free one")
     fd: int | None = Field(default=None, ge=3, description="an inherited listening socket, instead of host and port")
     registry: str = Field(default="127.0.0.1:7401", description="address of the registry: host:port or unix:/path")
-    routers: list[str] = Field(default=["127.0.0.1:7402"], min_length=1, description="addresses of the routers")
+    routers: list[str] = Field(
+        default=["127.0.0.1:7402"],
+        description="addresses of routers to begin with, kept for good ([]: none); the registry tells of others",
+    )
     control: str = Field(default="127.0.0.1:7403", description="address of the control service")
     signing_key: Path | None = Field(default=None, description="Ed25519 key (PEM) that signed the tokens")
     insecure_no_auth: bool = Field(default=False, description="ask for no token; loopback only")

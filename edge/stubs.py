@@ -1,7 +1,6 @@
 """gRPC calls to the registry and control, and the translation to and from our own types, side by side."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import NamedTuple
 
 from google.protobuf.json_format import MessageToDict
 from grpc import ChannelConnectivity, RpcError
@@ -9,6 +8,7 @@ from grpc import ChannelConnectivity, RpcError
 from browsergo.chassis.grpc_client import open_channel
 from browsergo.chassis.grpc_errors import from_rpc, translated
 from browsergo.core.device_messages import Registration
+from browsergo.core.views import Told
 from browsergo.v2 import (
     control_pb2,
     control_pb2_grpc,
@@ -17,26 +17,16 @@ from browsergo.v2 import (
     types_pb2,
 )
 from edge.core.lifecycle import State
-from edge.core.routes import Route
 
 CALL_TIMEOUT_S = 5.0
-
-
-class Told(NamedTuple):
-    """One response of a watch of routes; see registry.proto."""
-
-    generation: int
-    revision: int
-    begins_snapshot: bool
-    routes: list[Route]
 
 
 class RegistryStub:
     """The registry, as this edge uses it. Every call raises a BrowserGoError when it fails."""
 
     def __init__(self, address: str, edge: types_pb2.EdgeRun) -> None:
-        self._channel = open_channel(address)
-        self._stub = registry_pb2_grpc.RegistryServiceStub(self._channel)
+        self.channel = open_channel(address)
+        self._stub = registry_pb2_grpc.RegistryServiceStub(self.channel)
         self._edge = edge
 
     async def register(self, registration: Registration, connection_id: str) -> registry_pb2.RegisterResponse:
@@ -68,13 +58,13 @@ class RegistryStub:
         response = await translated(self._stub.Resolve(request, timeout=CALL_TIMEOUT_S))
         return response.edge.boot
 
-    async def watch_routes(self, generation: int, revision: int) -> AsyncIterator[Told]:
-        """Where all devices are, then every change after `revision`. Ends when the registry ends it."""
+    async def watch_routes(self, generation: int, revision: int) -> AsyncIterator[Told[int]]:
+        """Boots of the edges that hold devices, then every change after `revision`. Ends when the registry ends it."""
         request = registry_pb2.WatchRequest(generation=generation, revision=revision)
         try:
             async for told in self._stub.Watch(request):
-                routes = [Route(route.device_id, route.edge.boot) for route in told.routes]
-                yield Told(told.generation, told.revision, told.begins_snapshot, routes)
+                entries = [(route.device_id, route.edge.boot or None) for route in told.routes]
+                yield Told(told.generation, told.revision, told.begins_snapshot, entries)
         except RpcError as error:
             raise from_rpc(error) from None
 
@@ -85,16 +75,16 @@ class RegistryStub:
 
     async def watch(self, returned: Callable[[], None]) -> None:
         """Until cancelled: call `returned` whenever the connection is up, again too; a new registry knows no leases."""
-        state = self._channel.get_state(try_to_connect=True)
+        state = self.channel.get_state(try_to_connect=True)
         while True:
-            await self._channel.wait_for_state_change(state)
-            state = self._channel.get_state(try_to_connect=True)
+            await self.channel.wait_for_state_change(state)
+            state = self.channel.get_state(try_to_connect=True)
             if state is ChannelConnectivity.READY:
                 returned()
 
     async def close(self) -> None:
         """Close the gRPC channel."""
-        await self._channel.close(None)
+        await self.channel.close(None)
 
 
 class ControlStub:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import structlog
@@ -101,12 +101,18 @@ class Carrier(Protocol):
 
 
 class Trunks:
-    """Trunks to all routers, by their addresses."""
+    """Trunks to all routers, by their addresses: to the `seeds` always, to those that the registry tells as told."""
 
-    def __init__(self, carriers: Mapping[str, Carrier], log: structlog.typing.FilteringBoundLogger) -> None:
-        self._carriers = carriers
-        self._trunks = {address: Trunk(address) for address in carriers}
+    def __init__(
+        self, seeds: Iterable[str], carrier_to: Callable[[str], Carrier], log: structlog.typing.FilteringBoundLogger
+    ) -> None:
+        """`carrier_to` makes the way to the router at an address."""
+        self._seeds = tuple(dict.fromkeys(seeds))
+        self._told: dict[str, str] = {}
+        self._carrier_to = carrier_to
+        self._trunks: dict[str, Trunk] = {}
         self._log = log
+        self._look = asyncio.Event()
 
     def __iter__(self) -> Iterator[Trunk]:
         return iter(list(self._trunks.values()))
@@ -120,18 +126,42 @@ class Trunks:
         """Addresses of the routers whose trunks are up."""
         return [address for address, trunk in self._trunks.items() if trunk.up]
 
+    def told(self, routers: Iterable[tuple[str, str]]) -> None:
+        """The ids and addresses of all routers that the registry knows now. No trunk that is up ends by this."""
+        self._told = {address: router_id for router_id, address in routers}
+        self._look.set()
+
     async def run(self, listener: TrunkListener) -> None:
-        """Keep every trunk up until cancelled."""
+        """Keep a trunk up to every router until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._look.clear()
+                for address in (*self._seeds, *self._told):
+                    if address not in self._trunks and self._is_wanted(address):
+                        trunk = self._trunks[address] = Trunk(address)
+                        group.create_task(self._keep(trunk, listener))
+                await self._look.wait()
+
+    def _is_wanted(self, address: str) -> bool:
+        if address in self._seeds:
+            return True
+        router_id = self._told.get(address)
+        # A router that is reached at another address already would end one of the two trunks for the other, for ever.
+        return router_id is not None and not any(
+            trunk.up and trunk.router_id == router_id and trunk.address != address for trunk in self
+        )
+
+    async def _keep(self, trunk: Trunk, listener: TrunkListener) -> None:
+        """Until nobody knows the router any more and its trunk is down."""
+        carrier = self._carrier_to(trunk.address)
         try:
-            async with asyncio.TaskGroup() as group:
-                for address, carrier in self._carriers.items():
-                    group.create_task(self._keep_up(self._trunks[address], carrier, listener))
+            await self._keep_up(trunk, carrier, listener)
         finally:
-            await asyncio.gather(*(carrier.close() for carrier in self._carriers.values()))
+            await carrier.close()
 
     async def _keep_up(self, trunk: Trunk, carrier: Carrier, listener: TrunkListener) -> None:
         backoff = Backoff(RETRY_FIRST_S, RETRY_CAP_S)
-        while True:
+        while self._is_wanted(trunk.address):
             stream = Stream(trunk, listener, self._log)
             try:
                 await carrier.carry(stream)
@@ -144,4 +174,7 @@ class Trunks:
             finally:
                 if stream.end():
                     backoff.reset()
+            self._look.set()  # the same router may be known at another address
             await asyncio.sleep(backoff.next_delay_s(0.5 + random.random() / 2))
+        del self._trunks[trunk.address]
+        self._log.info("trunk dropped", router=trunk.address, reason=trunk.last_error)

@@ -1,6 +1,7 @@
 """A process's life: event loop, signals, and an orderly end."""
 
 import asyncio
+import random
 import signal
 import socket
 import sys
@@ -51,6 +52,11 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:  # no uvloop on this platform
         return None
     return uvloop.new_event_loop
+
+
+def new_boot() -> int:
+    """Names one run of an edge or a router; never 0 or 2**64 - 1, which are no addresses (core.channel.frames)."""
+    return random.SystemRandom().randrange(1, 2**64 - 1)
 
 
 def is_loopback(host: str) -> bool:

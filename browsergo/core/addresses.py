@@ -1,4 +1,4 @@
-"""The addresses of edges and browsers, as people write them: refused before anything is dialed. Pure."""
+"""The addresses of edges, browsers and services, as people write them: refused before anything is dialed. Pure."""
 
 import ipaddress
 import re
@@ -10,11 +10,15 @@ BROWSER_URL_FORM = (
 )
 EDGE_URL_FORM = "ws://HOST:PORT or wss://HOST:PORT, with a path in front of /v2 if there is one"
 
+GRPC_ADDRESS_FORM = "HOST:PORT (a name, an IPv4 address or an [IPv6] address) or unix:/PATH, of at most 107 bytes"
+
 # How the machine that somebody is on names itself in a Host header.
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _NAME = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?\Z")
 _NAME_MAX = 253
+_UNIX = "unix:/"
+_SOCKET_PATH_MAX = 107  # bytes, in sockaddr_un of Linux with the closing zero
 
 
 def is_edge_url(url: str) -> bool:
@@ -26,6 +30,15 @@ def is_browser_url(url: str) -> bool:
     """Whether `url` is that of a browser's debugging port: a path would name something else than the port."""
     parts = _split(url, ("http",))
     return parts is not None and parts.path in {"", "/"}
+
+
+def is_grpc_address(address: str) -> bool:
+    """Whether a service can be dialed there; text without a scheme, but for that of unix sockets."""
+    if address.startswith(_UNIX):
+        path = address.removeprefix("unix:")
+        return path.isprintable() and len(path.encode(errors="surrogateescape")) <= _SOCKET_PATH_MAX
+    parts = _split(f"grpc://{address}", ("grpc",))
+    return parts is not None and parts.port is not None and not parts.path
 
 
 def _split(url: str, schemes: tuple[str, ...]) -> SplitResult | None:

@@ -1,6 +1,5 @@
 """`python -m services.control`: the operator's view of the fleet."""
 
-import contextlib
 from collections.abc import Sequence
 
 from grpc import aio
@@ -11,11 +10,13 @@ from browsergo.chassis.grpc_client import open_channel
 from browsergo.chassis.grpc_server import serving
 from browsergo.chassis.logs import Logger, configure_logs
 from browsergo.chassis.process import Stop, run
+from browsergo.chassis.racing import first_of
 from browsergo.chassis.telemetry import Telemetry
 from browsergo.core import semconv
 from browsergo.v2 import control_pb2, control_pb2_grpc
 from services.control.config import ControlConfig
-from services.control.peers import RegistryPeer, RouterPeer
+from services.control.peers import RegistryPeer
+from services.control.routers import Routers
 from services.control.servicer import ControlServicer
 
 SERVICE_NAME = control_pb2.DESCRIPTOR.services_by_name["ControlService"].full_name
@@ -35,16 +36,13 @@ async def _serve(config: ControlConfig, log: Logger, stop: Stop) -> None:
     """Ready at once, whether or not registry and routers are up: that they are not is what it tells operators."""
     telemetry = Telemetry(semconv.SERVICE_CONTROL, config.instance_id)
     try:
-        async with contextlib.AsyncExitStack() as channels:
-            registry = RegistryPeer(await channels.enter_async_context(open_channel(config.registry)))
-            routers = [
-                RouterPeer(address, await channels.enter_async_context(open_channel(address)))
-                for address in dict.fromkeys(config.routers)
-            ]
-            servicer = ControlServicer(registry, routers, telemetry.tracer, log)
+        async with open_channel(config.registry) as registry:
+            routers = Routers(config.routers, registry, log)
+            servicer = ControlServicer(RegistryPeer(registry), routers.peers, telemetry.tracer, log)
             async with serving(config.listen, lambda server: _register(servicer, server), stop) as served:
                 log.info("ready", addresses=served.addresses, version=browsergo.__version__)
-                await stop.requested.wait()
+                await first_of(routers.keep_current(), stop.requested.wait())
+            await routers.close()
             log.info("stopped")
     finally:
         telemetry.shutdown()

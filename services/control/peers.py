@@ -50,7 +50,12 @@ class RouterPeer:
 
     def __init__(self, address: str, channel: aio.Channel) -> None:
         self.name = f"router {address}"
-        self._stub = router_pb2_grpc.RouterServiceStub(channel)
+        self._channel = channel  # kept, though only its stub is used: it closes itself when nobody has it
+        self._stub = router_pb2_grpc.RouterServiceStub(self._channel)
+
+    async def close(self) -> None:
+        """Close the gRPC channel."""
+        await self._channel.close(None)
 
     async def status(self, deadline_s: float) -> router_pb2.GetRouterStatusResponse:
         """What the router says of itself and of the edges whose trunks it has."""

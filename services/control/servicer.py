@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from grpc import aio
@@ -36,7 +36,10 @@ SPAN_DISCONNECT_DEVICE = "control.disconnect_device"
 class ControlServicer(control_pb2_grpc.ControlServiceServicer):
     """The service."""
 
-    def __init__(self, registry: RegistryPeer, routers: Sequence[RouterPeer], tracer: Tracer, log: Logger) -> None:
+    def __init__(
+        self, registry: RegistryPeer, routers: Callable[[], Sequence[RouterPeer]], tracer: Tracer, log: Logger
+    ) -> None:
+        """`routers` gives those that there are when it is called."""
         self._registry = registry
         self._routers = routers
         self._tracer = tracer
@@ -48,7 +51,7 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
         self, request: control_pb2.GetControlStatusRequest, context: Context
     ) -> control_pb2.GetControlStatusResponse:
         """See control.proto. A part that is down makes the status `degraded`, never an error."""
-        found = await survey(self._registry, self._routers)
+        found = await survey(self._registry, self._routers())
         return control_pb2.GetControlStatusResponse(
             status=fleet.overall(found.parts),
             version=browsergo.__version__,
@@ -86,7 +89,7 @@ class ControlServicer(control_pb2_grpc.ControlServiceServicer):
     async def _disconnect(self, device_id: str, reason: str) -> bool:
         edge = await self._registry.resolve(device_id, COMMAND_DEADLINE_S)
         key = EdgeKey(edge.edge_id, edge.boot)
-        return await commands.disconnect_device(self._routers, key, device_id, reason, COMMAND_DEADLINE_S)
+        return await commands.disconnect_device(self._routers(), key, device_id, reason, COMMAND_DEADLINE_S)
 
     async def _all_devices(self) -> list[types_pb2.Device]:
         devices: list[types_pb2.Device] = []

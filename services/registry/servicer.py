@@ -1,8 +1,6 @@
 """RegistryService: leases in the roster, epochs in the store."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from grpc import aio
@@ -15,8 +13,11 @@ from browsergo.core.errors import BrowserGoError, DeviceNotFound, DeviceOffline,
 from browsergo.core.ids import is_device_id
 from browsergo.v2 import registry_pb2, registry_pb2_grpc, types_pb2
 from services.registry import translation
+from services.registry.clock import Clock
+from services.registry.core.changes import Changes
 from services.registry.core.conflicts import Policy, Verdict, judge
 from services.registry.core.roster import EdgeRun, Lease, Newcomer, Renewal, Renewed, Roster
+from services.registry.expiry import keep_expiring
 from services.registry.locks import DeviceLocks
 from services.registry.store.port import EpochStore
 from services.registry.watch import Watch
@@ -33,22 +34,39 @@ ATTR_VERDICT = "browsergo.verdict"
 ATTR_EPOCH = "browsergo.epoch"
 
 
-class Clock(NamedTuple):
-    """Monotonic time for leases, wall time for people."""
-
-    monotonic_s: Callable[[], float]
-    unix_ms: Callable[[], int]
-
-
-SYSTEM_CLOCK = Clock(time.monotonic, lambda: time.time_ns() // 1_000_000)
-
-
 class Admission(NamedTuple):
     """How a registration ended."""
 
     verdict: Verdict
     epoch: int
     replaced: Lease | None
+
+
+class Routes:
+    """Where devices are, as watchers are told."""
+
+    def __init__(self, roster: Roster, clock: Clock) -> None:
+        self._roster = roster
+        self._clock = clock
+
+    @property
+    def changes(self) -> Changes:
+        return self._roster.changes
+
+    def page(self, after: str, max_count: int) -> tuple[list[registry_pb2.Route], str]:
+        page = self._roster.page(after, max_count, max_count << 20, self._clock.monotonic_s())
+        return [translation.route(lease) for lease in page.leases], page.leases[-1].device_id if page.more else ""
+
+    def entry(self, key: str) -> registry_pb2.Route:
+        lease = self._roster.live(key, self._clock.monotonic_s())
+        return translation.route(lease) if lease is not None else registry_pb2.Route(device_id=key)
+
+    def response(
+        self, generation: int, revision: int, begins_snapshot: bool, entries: Iterable[registry_pb2.Route]
+    ) -> registry_pb2.WatchResponse:
+        return registry_pb2.WatchResponse(
+            generation=generation, revision=revision, begins_snapshot=begins_snapshot, routes=entries
+        )
 
 
 class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
@@ -64,7 +82,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         self._log = log
         self._clock = clock
         self._locks = DeviceLocks()
-        self.watch = Watch(roster, clock.monotonic_s)
+        self.watch = Watch(Routes(roster, clock))
 
     @aborting
     async def Register(self, request: registry_pb2.RegisterRequest, context: Context) -> registry_pb2.RegisterResponse:
@@ -150,20 +168,18 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         self, request: registry_pb2.WatchRequest, context: Context
     ) -> AsyncIterator[registry_pb2.WatchResponse]:
         """See registry.proto."""
-        async for response in self.watch.responses(request):
+        async for response in self.watch.responses(request.generation, request.revision):
             yield response
 
     async def expire_leases(self) -> None:
         """Drop leases that end, and say so, until cancelled."""
-        while True:
-            now_s = self._clock.monotonic_s()
-            for lease in self._roster.tick(now_s):
-                edge = lease.newcomer.edge.edge_id
-                self._log.warning("device_lease_expired", device=lease.device_id, epoch=lease.epoch, edge=edge)
-            self.watch.look()
-            deadline_s = self._roster.next_deadline()
-            # A lease given while this sleeps ends no earlier than one ttl from now.
-            await asyncio.sleep(self._roster.ttl_s if deadline_s is None else max(0.0, deadline_s - now_s))
+        await keep_expiring(self._roster, self._clock, self._expired)
+
+    def _expired(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            edge = lease.newcomer.edge.edge_id
+            self._log.warning("device_lease_expired", device=lease.device_id, epoch=lease.epoch, edge=edge)
+        self.watch.look()
 
     async def _admit(self, newcomer: Newcomer, previous_epoch: int) -> Admission:
         incumbent = self._roster.live(newcomer.device_id, self._clock.monotonic_s())

@@ -1,10 +1,12 @@
-"""Between the messages of registry.proto and the roster, both directions side by side; checks what comes in."""
+"""Between the registry's messages and its cores, both directions side by side; checks what comes in."""
 
 from collections.abc import Mapping
 
+from browsergo.core.addresses import GRPC_ADDRESS_FORM, is_grpc_address
 from browsergo.core.errors import InvalidArgument, InvalidDeviceId
-from browsergo.core.ids import is_device_id
-from browsergo.v2 import types_pb2
+from browsergo.core.ids import INSTANCE_ID_FORM, is_device_id, is_instance_id
+from browsergo.v2 import membership_pb2, registry_pb2, types_pb2
+from services.registry.core.members import Kind, Member, Name
 from services.registry.core.roster import EdgeRun, Lease, Newcomer, Renewal
 
 # As many as a device may say before it is known (endpoints.md, pre-auth limits).
@@ -14,6 +16,8 @@ MAX_ENTRIES = 64
 MAX_KEY_BYTES = 128
 MAX_VALUE_BYTES = 1024
 
+_KINDS = {membership_pb2.MEMBER_KIND_ROUTER: Kind.ROUTER, membership_pb2.MEMBER_KIND_EDGE: Kind.EDGE}
+_KIND_NUMBERS = {kind: number for number, kind in _KINDS.items()}
 _ACTIVE = {types_pb2.DEVICE_STATE_REGISTERED: False, types_pb2.DEVICE_STATE_ACTIVE: True}
 
 
@@ -75,6 +79,54 @@ def device_message(lease: Lease, now_s: float, now_unix_ms: int) -> types_pb2.De
 def state_of(lease: Lease) -> types_pb2.DeviceState.ValueType:
     """REGISTERED or ACTIVE."""
     return types_pb2.DEVICE_STATE_ACTIVE if lease.active else types_pb2.DEVICE_STATE_REGISTERED
+
+
+def route(lease: Lease) -> registry_pb2.Route:
+    """Where a device is, for watchers."""
+    return registry_pb2.Route(
+        device_id=lease.device_id,
+        edge=edge_run_message(lease.newcomer.edge),
+        epoch=lease.epoch,
+        state=state_of(lease),
+    )
+
+
+def member_name(kind: membership_pb2.MemberKind.ValueType, member_id: str) -> Name:
+    """Raises InvalidArgument."""
+    if kind not in _KINDS:
+        raise InvalidArgument("a member is a router or an edge")
+    if not is_instance_id(member_id):
+        raise InvalidArgument(f"a member's id is {INSTANCE_ID_FORM}")
+    return Name(_KINDS[kind], member_id)
+
+
+def member(message: membership_pb2.Member) -> Member:
+    """Raises InvalidArgument for what is missing or of no use."""
+    name = member_name(message.kind, message.id)
+    if not message.boot:
+        raise InvalidArgument("member.boot is missing")
+    if name.kind is Kind.ROUTER and not is_grpc_address(message.address):
+        raise InvalidArgument(f"a router's address is {GRPC_ADDRESS_FORM}")
+    if name.kind is Kind.EDGE and message.address:
+        raise InvalidArgument("an edge has no address: nobody dials it")
+    _check_name("member.version", message.version)
+    return Member(name, message.boot, message.address, message.version)
+
+
+def member_message(found: Member) -> membership_pb2.Member:
+    """The way back."""
+    return membership_pb2.Member(
+        kind=_KIND_NUMBERS[found.name.kind],
+        id=found.name.member_id,
+        boot=found.boot,
+        address=found.address,
+        version=found.version,
+    )
+
+
+def gone_message(name: Name) -> membership_pb2.Member:
+    """A member that has no lease any more."""
+    return membership_pb2.Member(kind=_KIND_NUMBERS[name.kind], id=name.member_id)
 
 
 def _check_name(field: str, text: str) -> None:

@@ -1,32 +1,51 @@
-"""Watch: where all devices are, then every change. State, not a log: a slow watcher costs no memory."""
+"""Watches: all that is known, then every change. State, not a log: a slow watcher costs no memory."""
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import islice
+from typing import Generic, Protocol, TypeVar
 
-from browsergo.v2 import registry_pb2
-from services.registry import translation
-from services.registry.core.roster import Lease, Roster
+from services.registry.core.changes import Changes
 
-PART = 1_000  # routes in one response
+PART = 1_000  # entries in one response
+
+Entry = TypeVar("Entry")
+Response_co = TypeVar("Response_co", covariant=True)
 
 
-class Watch:
-    """All watchers of one roster. Whoever changes the roster calls `look`."""
+class Watched(Protocol[Entry, Response_co]):
+    """What watchers are told of: leases by their keys, as messages."""
 
-    def __init__(self, roster: Roster, now_s: Callable[[], float]) -> None:
-        self._roster = roster
-        self._now_s = now_s
+    @property
+    def changes(self) -> Changes:
+        """What changed, by key."""
+
+    def page(self, after: str, max_count: int) -> tuple[list[Entry], str]:
+        """Entries of the keys greater than `after`; the last key of them, if there are more, else ""."""
+
+    def entry(self, key: str) -> Entry:
+        """As it is now: gone, if it has no live lease."""
+
+    def response(self, generation: int, revision: int, begins_snapshot: bool, entries: Iterable[Entry]) -> Response_co:
+        """The message that tells entries."""
+
+
+class Watch(Generic[Entry, Response_co]):
+    """All watchers of `watched`. Whoever changes it calls `look`."""
+
+    def __init__(self, watched: Watched[Entry, Response_co]) -> None:
+        self._watched = watched
+        self._changes = watched.changes
         self._generation = secrets.randbits(63) | 1
-        self._seen = roster.changes.revision
+        self._seen = self._changes.revision
         self._changed = asyncio.Event()
         self._ended = False
 
     def look(self) -> None:
         """Wake the watchers if there is something new."""
-        if self._roster.changes.revision != self._seen:
-            self._seen = self._roster.changes.revision
+        if self._changes.revision != self._seen:
+            self._seen = self._changes.revision
             self._wake()
 
     def end(self) -> None:
@@ -38,54 +57,31 @@ class Watch:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def responses(self, request: registry_pb2.WatchRequest) -> AsyncIterator[registry_pb2.WatchResponse]:
-        """What one watcher is told, until it leaves or this ends."""
-        known = request.revision
-        if request.generation != self._generation or not self._roster.changes.knows(known):
-            known = self._roster.changes.revision  # what changes while the snapshot is sent comes after it
+    async def responses(self, generation: int, known: int) -> AsyncIterator[Response_co]:
+        """What one watcher is told that has seen revision `known` of a generation, until it leaves or this ends."""
+        if generation != self._generation or not self._changes.knows(known):
+            known = self._changes.revision  # what changes while the snapshot is sent comes after it
             for response in self._snapshot(known):
                 yield response
         while not self._ended:
             changed = self._changed
-            for response in self._delta(known):
+            for revision, response in self._delta(known):
                 yield response
-                known = response.revision
+                known = revision
             await changed.wait()
 
-    def _snapshot(self, revision: int) -> Iterator[registry_pb2.WatchResponse]:
-        """Parts of at most PART routes; the last one has the revision."""
+    def _snapshot(self, revision: int) -> Iterator[Response_co]:
+        """Parts of at most PART entries; the last one has the revision."""
         after, begins = "", True
-        while True:
-            page = self._roster.page(after, PART, PART << 20, self._now_s())
-            yield self._response(
-                map(_route, page.leases), revision=0 if page.more else revision, begins_snapshot=begins
-            )
-            if not page.more:
-                return
-            after, begins = page.leases[-1].device_id, False
+        while begins or after:
+            entries, after = self._watched.page(after, PART)
+            yield self._watched.response(self._generation, 0 if after else revision, begins, entries)
+            begins = False
 
-    def _delta(self, known: int) -> Iterator[registry_pb2.WatchResponse]:
-        changes = iter(self._roster.changes.since(known))
+    def _delta(self, known: int) -> Iterator[tuple[int, Response_co]]:
+        """Parts of at most PART entries, each with the revision after it."""
+        changes = iter(self._changes.since(known))
         while part := list(islice(changes, PART)):
-            routes = (self._route_of(change.device_id) for change in part)
-            yield self._response(routes, revision=part[-1].revision, begins_snapshot=False)
-
-    def _route_of(self, device_id: str) -> registry_pb2.Route:
-        lease = self._roster.live(device_id, self._now_s())
-        return _route(lease) if lease is not None else registry_pb2.Route(device_id=device_id)
-
-    def _response(
-        self, routes: Iterable[registry_pb2.Route], *, revision: int, begins_snapshot: bool
-    ) -> registry_pb2.WatchResponse:
-        return registry_pb2.WatchResponse(
-            generation=self._generation, revision=revision, begins_snapshot=begins_snapshot, routes=routes
-        )
-
-
-def _route(lease: Lease) -> registry_pb2.Route:
-    return registry_pb2.Route(
-        device_id=lease.device_id,
-        edge=translation.edge_run_message(lease.newcomer.edge),
-        epoch=lease.epoch,
-        state=translation.state_of(lease),
-    )
+            entries = (self._watched.entry(change.key) for change in part)
+            revision = part[-1].revision
+            yield revision, self._watched.response(self._generation, revision, False, entries)

@@ -4,13 +4,16 @@ import functools
 
 from grpc import aio
 
+import browsergo
 from browsergo.chassis.config import ConfigError, load_or_exit, refuse
+from browsergo.chassis.grpc_client import open_channel
 from browsergo.chassis.grpc_server import serving
-from browsergo.chassis.logs import configure_logs
-from browsergo.chassis.process import Stop, run
+from browsergo.chassis.logs import Logger, configure_logs
+from browsergo.chassis.membership import Membership
+from browsergo.chassis.process import Stop, new_boot, run
 from browsergo.chassis.telemetry import Telemetry
 from browsergo.core import semconv
-from browsergo.v2 import router_pb2, router_pb2_grpc, trunk_pb2, trunk_pb2_grpc
+from browsergo.v2 import membership_pb2, router_pb2, router_pb2_grpc, trunk_pb2, trunk_pb2_grpc
 from services.router.config import RouterConfig
 from services.router.servicer import RouterServicer
 from services.router.switchboard import Switchboard
@@ -29,6 +32,17 @@ def register(board: Switchboard, server: aio.Server) -> tuple[str, ...]:
     return _SERVICES
 
 
+def member(router_id: str, address: str) -> membership_pb2.Member:
+    """A run of a router that edges reach at `address`, as the registry knows it."""
+    return membership_pb2.Member(
+        kind=membership_pb2.MEMBER_KIND_ROUTER,
+        id=router_id,
+        boot=new_boot(),
+        address=address,
+        version=browsergo.__version__,
+    )
+
+
 async def serve(config: RouterConfig, stop: Stop) -> None:
     """Serve until asked to stop."""
     log = configure_logs(semconv.SERVICE_ROUTER, config.instance_id, config.log_level, config.log_format)
@@ -37,11 +51,20 @@ async def serve(config: RouterConfig, stop: Stop) -> None:
     try:
         async with serving(config.listen, functools.partial(register, board), stop) as server:
             log.info("ready", addresses=server.addresses)
-            await stop.requested.wait()
+            await _hold_place(config, config.advertise or server.addresses[0], log, stop)
             log.info("stopping")
             board.drain()
     finally:
         telemetry.shutdown()
+
+
+async def _hold_place(config: RouterConfig, address: str, log: Logger, stop: Stop) -> None:
+    """Until asked to stop; edges are told before their trunks end."""
+    if config.registry is None:
+        await stop.requested.wait()
+        return
+    async with open_channel(config.registry) as channel:
+        await Membership(channel, member(config.instance_id, address), log).hold_until(stop.requested)
 
 
 def main() -> None:

@@ -71,3 +71,10 @@ def test_an_embedded_edge_that_is_killed_comes_back_with_its_router(tmp_path: Pa
         faults.wait_whole(stack, faults.LOCAL)
         with RawClient(stack.urls.client_ws) as client:
             assert "Chrome/" in client.call("Browser.getVersion")["product"]
+        replaced = ('"member": "edge/edge-1"', '"member": "router/router-1"')
+        faults.until(lambda: all(_replaced(stack, member) for member in replaced), "both runs are told of as new ones")
+
+
+def _replaced(stack: Stack, member: str) -> bool:
+    lines = stack.logs()["registry.log"].splitlines()
+    return any(member in line and '"member_replaced"' in line for line in lines)

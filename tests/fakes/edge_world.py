@@ -18,6 +18,7 @@ from grpc import aio
 
 from browsergo.chassis.grpc_client import open_channel
 from browsergo.chassis.grpc_server import serving
+from browsergo.chassis.membership import Membership
 from browsergo.chassis.process import Stop
 from browsergo.chassis.telemetry import Telemetry
 from browsergo.core import semconv, tokens
@@ -28,13 +29,13 @@ from edge.config import EdgeConfig
 from edge.grpc_carrier import GrpcCarrier
 from edge.server import listening_socket
 from services.registry.core.conflicts import Policy
-from services.router.__main__ import register
+from services.router.__main__ import member, register
 from services.router.switchboard import Switchboard
 from tests.fakes import served
 from tests.fakes.clock import HandClock
 from tests.fakes.control_service import FakeControl
 from tests.fakes.epochs import MemoryEpochs
-from tests.fakes.registry_service import registry_over
+from tests.fakes.registry_service import MEMBER_TTL_S, registry_address, registry_over
 from tests.fakes.websocket_client import Address, Socket, dial_socket
 
 T = TypeVar("T")
@@ -53,10 +54,16 @@ async def until(is_so: Callable[[], bool], what: str, timeout_s: float = PATIENC
 
 
 class LocalRouter:
-    """A router: the real servicers. It can be stopped and started again at the same address."""
+    """A router: the real servicers. It can be stopped and started again at the same address.
 
-    def __init__(self, folder: Path, router_id: str) -> None:
+    `joins`: it tells the registry of itself.
+    """
+
+    def __init__(self, folder: Path, router_id: str, joins: bool = False) -> None:
         self.router_id = router_id
+        self._registry = registry_address(folder) if joins else None
+        self._leaving = asyncio.Event()
+        self._membership: asyncio.Task[None] | None = None
         self.address = f"unix:{folder / router_id}.sock"
         self.board: Switchboard
         self._running = contextlib.AsyncExitStack()
@@ -68,11 +75,32 @@ class LocalRouter:
         board = self.board = Switchboard(self.router_id, telemetry, structlog.get_logger())
         serve = serving([self.address], functools.partial(register, board), Stop(), grace_s=0.1)
         await self._running.enter_async_context(serve)
+        if self._registry is not None:
+            await self._join(self._registry)
 
     async def stop(self) -> None:
-        """As on SIGTERM: the trunks end, then the server."""
+        """As on SIGTERM: it leaves the registry, the trunks end, then the server."""
+        self._leaving.set()
+        if self._membership is not None:
+            await asyncio.gather(self._membership, return_exceptions=True)
+        await self.cut()
+
+    async def cut(self) -> None:
+        """It is gone, and the registry is not told."""
+        self.forget_registry()
         self.board.drain()
         await self._running.aclose()
+
+    def forget_registry(self) -> None:
+        """Its lease is not renewed any more."""
+        if self._membership is not None:
+            self._membership.cancel()
+
+    async def _join(self, registry: str) -> None:
+        self._leaving.clear()
+        channel = await self._running.enter_async_context(open_channel(registry))
+        membership = Membership(channel, member(self.router_id, self.address), structlog.get_logger())
+        self._membership = asyncio.create_task(membership.hold_until(self._leaving))
 
     def edges(self) -> set[str]:
         """The edges that have a trunk here."""
@@ -120,6 +148,8 @@ class LocalEdge:
             parts.leases.run(),
             parts.placement.run(),
             parts.overload.run(),
+            parts.follow_routers(),
+            parts.membership.hold_until(asyncio.Event()),
         )
         self._tasks = [asyncio.create_task(each) for each in work]
 
@@ -143,6 +173,7 @@ class World:
         self.control = control
         self.epochs = epochs
         self.registry: Any  # its stub
+        self.start_registry: Callable[[], Awaitable[None]]
         self.stop_registry: Callable[[], Awaitable[None]]
         self.routers: list[LocalRouter] = []
         self.edges: list[LocalEdge] = []
@@ -161,9 +192,9 @@ class World:
         """The first router."""
         return self.routers[0]
 
-    async def add_router(self, router_id: str) -> LocalRouter:
-        """One more router; edges made later know it."""
-        router = LocalRouter(self._folder, router_id)
+    async def add_router(self, router_id: str, joins: bool = False) -> LocalRouter:
+        """One more router; edges made later know it, and those that are here too if it `joins`."""
+        router = LocalRouter(self._folder, router_id, joins)
         await router.start()
         self.routers.append(router)
         self._open.push_async_callback(router.stop)
@@ -173,7 +204,7 @@ class World:
         """One more edge, with its trunks up; `within` is the router whose process it shares."""
         config: dict[str, Any] = {
             "edge_id": edge_id,
-            "registry": f"unix:{self._folder / 'registry.sock'}",
+            "registry": registry_address(self._folder),
             "routers": [router.address for router in self.routers],
             "control": f"unix:{self._folder / 'control.sock'}",
             "signing_key": self.key_path,
@@ -224,7 +255,13 @@ class World:
 
 @contextlib.asynccontextmanager
 async def world_in(
-    folder: Path, *, edges: int = 1, routers: int = 1, policy: Policy = Policy.TAKEOVER, **settings: Any
+    folder: Path,
+    *,
+    edges: int = 1,
+    routers: int = 1,
+    policy: Policy = Policy.TAKEOVER,
+    member_ttl_s: float = MEMBER_TTL_S,
+    **settings: Any,
 ) -> AsyncIterator[World]:
     """A relay of so many routers and edges; `settings` are those of every edge."""
     control, epochs = FakeControl(), MemoryEpochs()
@@ -238,9 +275,13 @@ async def world_in(
         serving([f"unix:{folder / 'control.sock'}"], register, Stop(), grace_s=0.1),
     ):
         world = World(folder, control, epochs)
-        registry = registry_over(epochs, HandClock(), folder, policy)
-        world.registry = await registry_serving.enter_async_context(registry)
-        world.stop_registry = registry_serving.aclose
+
+        async def start_registry() -> None:
+            registry = registry_over(epochs, HandClock(), folder, policy, member_ttl_s)
+            world.registry = await registry_serving.enter_async_context(registry)
+
+        world.start_registry, world.stop_registry = start_registry, registry_serving.aclose
+        await start_registry()
         try:
             for number in range(routers):
                 await world.add_router(f"router-{number + 1}")

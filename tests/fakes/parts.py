@@ -145,12 +145,19 @@ class Parts:
         return self._start("registry", ["services.registry", *argv], environment)
 
     def router(
-        self, router_id: str = "router-1", environment: Environment | None = None, also_listen: tuple[str, ...] = ()
+        self,
+        router_id: str = "router-1",
+        environment: Environment | None = None,
+        also_listen: tuple[str, ...] = (),
+        joins: bool = False,
     ) -> Part:
-        """One more router; edges and control started later know it. It listens at `also_listen` (host:port), too."""
+        """One more router; edges and control started later know it, those that are here if it `joins` the registry.
+
+        It listens at `also_listen` (host:port), too.
+        """
         if self._address(router_id) not in self._routers:
             self._routers.append(self._address(router_id))
-        argv = ["--instance-id", router_id]
+        argv = ["--instance-id", router_id, *(("--registry", self._address("registry")) if joins else ())]
         for address in (self._address(router_id), *also_listen):
             argv += ["--listen", address]
         return self._start(router_id, ["services.router", *argv], environment)

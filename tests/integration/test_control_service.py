@@ -12,7 +12,7 @@ import pytest
 from browsergo.chassis.grpc_client import open_channel
 from browsergo.chassis.grpc_errors import translated
 from browsergo.core import errors
-from browsergo.v2 import control_pb2, control_pb2_grpc, registry_pb2_grpc
+from browsergo.v2 import control_pb2, control_pb2_grpc, membership_pb2, membership_pb2_grpc, registry_pb2_grpc
 from tests.fakes import grpc_probe
 from tests.fakes.devices import EDGE_1, EDGE_2, registration
 from tests.fakes.otlp_sink import CollectedSpan, OtlpSink
@@ -21,6 +21,7 @@ from tests.fakes.router_service import FakeRouter, served
 
 if TYPE_CHECKING:  # they exist in the stubs only
     from browsergo.v2.control_pb2_grpc import ControlServiceAsyncStub
+    from browsergo.v2.membership_pb2_grpc import MembershipServiceAsyncStub
     from browsergo.v2.registry_pb2_grpc import RegistryServiceAsyncStub
 
 T = TypeVar("T")
@@ -35,23 +36,25 @@ class Fleet:
     def __init__(self, folder: Path, environment: dict[str, str] | None = None) -> None:
         self._folder = folder
         self._environment = environment or {}
-        self._open = contextlib.AsyncExitStack()
+        self.open = contextlib.AsyncExitStack()
         self.routers = [FakeRouter("router-1"), FakeRouter("router-2")]
         self.control_log: list[dict[str, Any]] = []
         self.exit_codes: dict[str, int] = {}
 
     async def __aenter__(self) -> Self:
-        addresses = [await self._open.enter_async_context(served(router, self._folder)) for router in self.routers]
+        addresses = [await self.open.enter_async_context(served(router, self._folder)) for router in self.routers]
         words = ["--registry", self._address("registry")]
         for address in addresses:
             words += ["--routers", address]
         await self._start("control", *words)
         self.control: ControlServiceAsyncStub = control_pb2_grpc.ControlServiceStub(await self._channel("control"))
-        self.registry: RegistryServiceAsyncStub = registry_pb2_grpc.RegistryServiceStub(await self._channel("registry"))
+        registry = await self._channel("registry")
+        self.registry: RegistryServiceAsyncStub = registry_pb2_grpc.RegistryServiceStub(registry)
+        self.membership: MembershipServiceAsyncStub = membership_pb2_grpc.MembershipServiceStub(registry)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._open.aclose()
+        await self.open.aclose()
 
     async def start_registry(self) -> Part:
         return await self._start("registry", "--database", str(self._folder / "registry.sqlite"))
@@ -81,12 +84,12 @@ class Fleet:
     async def _start(self, name: str, *words: str) -> Part:
         argv = [f"services.{name}", "--listen", self._address(name), *words]
         part = Part(name, argv, self._environment)
-        self._open.push_async_callback(self.end, part)
+        self.open.push_async_callback(self.end, part)
         await asyncio.to_thread(part.wait_ready)
         return part
 
     async def _channel(self, name: str) -> Any:
-        return await self._open.enter_async_context(open_channel(self._address(name)))
+        return await self.open.enter_async_context(open_channel(self._address(name)))
 
     def _address(self, name: str) -> str:
         return f"unix:{self._folder / name}.sock"
@@ -118,6 +121,21 @@ def play(folder: Path, scenario: Callable[[Fleet], Awaitable[T]]) -> tuple[T, Fl
 def audit(fleet: Fleet) -> list[tuple[str, str, str]]:
     lines = [line for line in fleet.control_log if line["event"] == "operator_command"]
     return [(line["actor"], line["device"], line["result"]) for line in lines]
+
+
+def test_a_router_is_asked_from_its_joining_to_its_leaving(tmp_path: Path) -> None:
+    async def scenario(fleet: Fleet) -> None:
+        late = FakeRouter("router-3", [EDGE_2])
+        address = await fleet.open.enter_async_context(served(late, tmp_path))
+        kind = membership_pb2.MEMBER_KIND_ROUTER
+        member = membership_pb2.Member(kind=kind, id="router-3", boot=7, address=address, version="2.0")
+        await translated(fleet.membership.Join(membership_pb2.JoinRequest(member=member)))
+        await fleet.status_when(lambda status: [each.router_id for each in status.routers][2:] == ["router-3"])
+        await fleet.status_when(lambda status: EDGE_2 in [each.edge for each in status.edges])
+        await translated(fleet.membership.Leave(membership_pb2.LeaveRequest(kind=kind, id="router-3", boot=7)))
+        await fleet.status_when(lambda status: len(status.routers) == 2 and len(status.parts) == 4)
+
+    play(tmp_path, scenario)
 
 
 def test_a_fleet_that_is_well_is_ok(tmp_path: Path) -> None:

@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from browsergo.chassis.config import ConfigError
 from browsergo.chassis.outbox import HIGH_BYTES
+from browsergo.chassis.process import Stop
 from browsergo.core import semconv
 from browsergo.core.channel.frames import Frame, Kind
 from browsergo.v2 import router_pb2, types_pb2
+from deploy.embedded import serve
+from edge.config import EdgeConfig
 from tests.fakes.device_client import EchoDevice
 from tests.fakes.edge_world import LocalEdge, World, play, router_service, until
 from tests.fakes.otlp_sink import CollectedSpan, OtlpSink
@@ -88,3 +92,8 @@ def test_commands_for_the_edge_within_are_answered(tmp_path: Path) -> None:
         assert response.edge_description.edge.edge_id == "edge-near"
 
     play(tmp_path, scenario, edges=0)
+
+
+def test_a_router_within_needs_an_address_to_listen_at() -> None:
+    with pytest.raises(ConfigError, match="routers: the first is the address"):
+        asyncio.run(serve(EdgeConfig(routers=[], insecure_no_auth=True), Stop()))

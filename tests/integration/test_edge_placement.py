@@ -13,7 +13,8 @@ async def both_known(world: World) -> None:
     """The watch has told of the laptop."""
     placement = world.edge.parts.placement
     await until(
-        lambda: placement.is_current and placement._routes.edge_of("laptop") is not None, "the route of the laptop"
+        lambda: placement.routes.is_current and placement.routes.view.get("laptop") is not None,
+        "the route of the laptop",
     )
 
 
@@ -22,7 +23,7 @@ def test_clients_come_in_while_the_registry_is_away(tmp_path: Path) -> None:
         echo = await EchoDevice.start(world, registration("laptop"), world.edges[-1])
         await both_known(world)
         await world.stop_registry()
-        await until(lambda: not world.edge.parts.placement.is_current, "the end of the watch")
+        await until(lambda: not world.edge.parts.placement.routes.is_current, "the end of the watch")
         client = await world.client()
         assert (await client.call(1, "Fake.say"))["result"]["device"] == "laptop"
         with pytest.raises(HandshakeRefused) as refused:
@@ -42,7 +43,7 @@ def test_a_device_that_moves_is_found_where_it_is(tmp_path: Path) -> None:
             assert (await client.call(1, "Fake.say"))["result"]["device"] == "laptop"
             await client.close()
             await echo.leave()
-        await until(lambda: world.edge.parts.placement._routes.edge_of("laptop") is None, "that it is gone")
+        await until(lambda: world.edge.parts.placement.routes.view.get("laptop") is None, "that it is gone")
         with pytest.raises(HandshakeRefused) as refused:
             await world.client()
         assert (refused.value.status, "DEVICE_OFFLINE" in refused.value.body) == (503, True)

@@ -58,8 +58,9 @@ def test_processes_find_one_another() -> None:
     assert values_of(words_of(table, "registry"), "--listen") == [registry]
     assert values_of(words_of(table, "router-1"), "--listen") == [router]
     assert values_of(words_of(table, "control"), "--listen") == [control]
-    for name in ("control", "edge-1", "edge-2"):
+    for name in ("router-1", "control", "edge-1", "edge-2"):
         assert values_of(words_of(table, name), "--registry") == [registry]
+    for name in ("control", "edge-1", "edge-2"):
         assert values_of(words_of(table, name), "--routers") == [router]
     assert values_of(words_of(table, "edge-2"), "--control") == [control]
 

@@ -14,6 +14,7 @@ from browsergo.v2 import registry_pb2, types_pb2
 from edge import leases as leases_module
 from edge.bridge import Bridge
 from edge.devices import Devices, Session
+from edge.grpc_carrier import GrpcCarrier
 from edge.leases import Leases
 from edge.stubs import RegistryStub
 from edge.trunks import Trunks
@@ -75,7 +76,9 @@ class Scene:
     """An edge's devices and leases, and nothing else of it."""
 
     def __init__(self, interval_s: float) -> None:
-        bridge = Bridge(EDGE.boot, Trunks({}, LOG), Telemetry("edge", "edge-1"), LOG)
+        bridge = Bridge(
+            EDGE.boot, Trunks((), lambda address: GrpcCarrier(address, EDGE), LOG), Telemetry("edge", "edge-1"), LOG
+        )
         self.devices = Devices(bridge, LOG)
         self.registry = FakeRegistry()
         self.leases = Leases(self.devices, self.registry, EDGE, interval_s, LOG)

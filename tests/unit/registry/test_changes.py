@@ -31,7 +31,7 @@ def test_who_missed_more_that_is_gone_than_is_remembered_starts_over() -> None:
         changes.gone(device)
     assert not changes.knows(3), "that a is gone is forgotten"
     assert changes.knows(4)
-    assert [change.device_id for change in changes.since(4)] == ["b", "c"]
+    assert [change.key for change in changes.since(4)] == ["b", "c"]
 
 
 def test_one_that_comes_back_does_not_count_as_gone() -> None:
@@ -59,6 +59,6 @@ def test_a_watcher_that_asks_now_and_then_knows_at_last_what_is_there(steps: lis
                 known = set(here)
             else:
                 for change in changes.since(revision):
-                    (known.discard if change.is_gone else known.add)(change.device_id)
+                    (known.discard if change.is_gone else known.add)(change.key)
             revision = changes.revision
             assert known == here
