@@ -37,6 +37,7 @@ ON_NO_WIRE = {
     "browsergo/cli/forward.py: Refusal": "an HTTP answer of the forwarder to a browser tab",
     "browsergo/core/cdp.py: UnacceptableCommand": "answered in Chrome's own words and codes",
     "browsergo/core/json_text.py: Malformed": "the scanner's own; UnacceptableCommand says it",
+    "edge/trunks.py: StreamLost": "a trunk is tried again; /readyz says why",
     "services/registry/store/port.py: StoreError": "becomes ServiceUnavailable in the servicer",
     "deploy/setup.py: SetupError": "keeps a program from starting",
     "deploy/supervisor.py: StartFailed": "ends `browsergo up`",
