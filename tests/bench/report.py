@@ -51,7 +51,8 @@ def _table_of_mode(results: Results, mode: str, peer: str) -> str:
     rows = {name: figures_of(found[mode]) for name, found in results.items() if found.get(mode)}
     other = rows.get(peer)
     lines = [
-        f"| row | units/s | p50 µs | p99 µs | MB/s | CPU µs each | spread | p50 / {peer} | CPU / {peer} | by process |",
+        "| row | units/s | p50 µs | p99 µs | answers MB/s | CPU µs each | spread "
+        f"| p50 / {peer} | CPU / {peer} | by process |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, found in rows.items():
