@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 import structlog
 
 from browsergo.agent.device import Device
+from browsergo.agent.ejection import Ejection
 from browsergo.agent.websocket import ClientConnection, dial
 from browsergo.core import device_messages as messages
 from browsergo.core.channel.frames import MAX_LINK_MESSAGE_BYTES
 from browsergo.core.device_messages import Acknowledgement, Envelope, Registration
-from browsergo.core.ejection import Ejection
 from browsergo.core.errors import (
     BadMessage,
     BrowserGoError,

@@ -50,11 +50,18 @@ def table(results: Results, modes: Mapping[str, str], peer: str) -> str:
 def _table_of_mode(results: Results, mode: str, peer: str) -> str:
     rows = {name: figures_of(found[mode]) for name, found in results.items() if found.get(mode)}
     other = rows.get(peer)
-    lines = [
-        "| row | units/s | p50 µs | p99 µs | answers MB/s | CPU µs each | spread "
-        f"| p50 / {peer} | CPU / {peer} | by process |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    heads = (
+        "row",
+        "units/s",
+        "p50 µs",
+        "p99 µs",
+        "answers MB/s",
+        "CPU µs each",
+        "spread",
+        f"p50 / {peer}",
+        f"CPU / {peer}",
+    )
+    lines = [f"| {' | '.join(heads)} | by process |", "|---" * (len(heads) + 1) + "|"]
     for name, found in rows.items():
         parts = ", ".join(f"{role} {used:,.1f}" for role, used in found.parts_us.items() if used >= 0.05)
         p50 = f"{found.p50_us / other.p50_us:.1f}" if other else ""

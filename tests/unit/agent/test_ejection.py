@@ -1,6 +1,6 @@
 """A pool member that fails is tried, then left alone, then tried again."""
 
-from browsergo.core.ejection import EJECTED_S, FAILURES, RETRY_S, Ejection
+from browsergo.agent.ejection import EJECTED_S, FAILURES, RETRY_S, Ejection
 
 
 def test_it_is_out_after_five_failures_in_a_row_and_back_after_ten_seconds_each_time() -> None:
