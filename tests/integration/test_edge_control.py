@@ -207,9 +207,9 @@ def test_a_huge_request_closes_with_1009(tmp_path: Path) -> None:
 
 def test_after_its_token_expired_an_operator_gets_nothing_more(tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
-        operator = await dial_socket(world.edge.address, "/v2/control", headers=world.bearer("control:read", ttl_s=1))
+        operator = await dial_socket(world.edge.address, "/v2/control", headers=world.bearer("control:read", ttl_s=2))
         await operator.receive_json()
-        await asyncio.sleep(1.05)
+        await asyncio.sleep(2.05)
         operator.send_json(asked("listDevices"))
         closed = await operator.closed()
         assert (closed.code, len(operator.pending())) == (4006, 1)
