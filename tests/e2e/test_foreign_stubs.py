@@ -38,7 +38,7 @@ def check(found: dict[str, Any], folder: Path) -> None:
     """What such a program must have found at a stack with one browser."""
     assert found["stubs"] == str(folder / "stubs" / "browsergo")
     serving = {
-        "registry_grpc": {"", "browsergo.v2.RegistryService"},
+        "registry_grpc": {"", "browsergo.v2.MembershipService", "browsergo.v2.RegistryService"},
         "control_grpc": {"", "browsergo.v2.ControlService"},
         "router_grpc": {"", "browsergo.v2.RouterService", "browsergo.v2.TrunkService"},
     }
