@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COMPUTING = ("tests/simulation", "tests/unit")
+COMPUTING = ("tests/unit", "tests/simulation")  # in this order: the second takes all cores
 NO_TESTS = 5  # pytest's exit code when flags leave none
 LOWEST = 19
 

@@ -21,8 +21,8 @@ from tests.fakes.stack import Stack
 FLOOD_EVENTS, FLOOD_EVENT_BYTES = 8000, 64_000
 SAMPLES = 1500
 MIB = 1 << 20
-# A channel's credit (DeviceLimits), once more as gRPC has received it and Python has not read it, what its client's socket
-# may hold unsent, one message beyond each, and a fifth.
+# A channel's credit (DeviceLimits), once more as gRPC has received it and Python has not read it, what its client's
+# socket may hold unsent, one message beyond each, and a fifth.
 EDGE_MIB = 1.2 * (2 * 8 + 1 + 3 * FLOOD_EVENT_BYTES / MIB)
 # The same for the other end: what a channel may keep, and what its links and its browser's socket hold.
 AGENT_MIB = 1.2 * (16 + 2 + 2 * FLOOD_EVENT_BYTES / MIB)
