@@ -74,7 +74,6 @@ class ChromeSocket:
     executed: int = 0
     said: int = 0
     paused: bool = False
-    taking: bool = True
     sessions: int = 0
 
 

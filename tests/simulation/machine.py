@@ -23,7 +23,7 @@ MOST = 5
 THEN = st.sampled_from([4, 2, 1, 0])
 
 Happening = Callable[[Play], None]
-TURNS: list[Happening] = [Play.post, Play.late_open, Play.learn, Play.dial, Play.arrive, Play.take, Play.stall]
+TURNS: list[Happening] = [Play.post, Play.late_open, Play.learn, Play.dial, Play.arrive, Play.take]
 FAULTS: list[Happening] = [
     Play.lose_link, Play.regain_link, Play.lose_router, Play.lose_trunk, Play.away, Play.register, Play.false_alarm,
     Play.fade,

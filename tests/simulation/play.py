@@ -38,7 +38,7 @@ class Play(World):
         self.bindings: dict[tuple[int, bytes], Binding] = {}
         traffic: list[tuple[float, Callable[[], None]]] = [
             (110, self.carry), (30, self.issue), (26, self.browse), (6, self.post), (8, self.learn), (5, self.dial),
-            (6, self.take), (3, self.stall), (3, self.arrive), (2, self.fade),
+            (6, self.take), (3, self.arrive), (2, self.fade),
         ]  # fmt: skip
         faults = [
             (0.6, self.lose_link), (0.7, self.regain_link), (0.6, self.lose_router), (0.7, self.lose_trunk),
@@ -171,15 +171,6 @@ class Play(World):
             client = self.chance.choice(clients)
             client.writable = self.quiet or not client.writable
             self.apply_client(client.edge, client.edge.ends.writable(client.channel, client.writable))
-
-    def stall(self) -> None:
-        """A browser takes no commands, or takes them again."""
-        for agent in self.agents if self.quiet else [self.agent]:
-            sockets = [socket for socket in agent.sockets.values() if not (self.quiet and socket.taking)]
-            if sockets:
-                socket = self.chance.choice(sockets)
-                socket.taking = not socket.taking
-                self.apply_device(agent, agent.end.browser_takes(socket.channel, socket.taking))
 
     def arrive(self) -> None:
         for place, client in enumerate(self.clients):

@@ -13,7 +13,7 @@ from tests.simulation.play import Play
 from tests.simulation.seeds import MODES, PART_SEEDS, parts, played
 
 SEEDS = 500  # of each mode
-MORE_SEEDS = 5000
+MORE_SEEDS = 2500
 MUTANT_SEEDS = 600
 
 
