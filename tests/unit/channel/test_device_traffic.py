@@ -58,6 +58,17 @@ def test_a_command_after_a_gap_is_not_executed() -> None:
     assert only(Dispatch, side.command(2, at))
 
 
+def test_the_rest_of_a_command_whose_beginning_was_dropped_is_not_taken_for_the_whole() -> None:
+    side, at = open_device()
+    first = Frame(Kind.CMD, Flag.MORE, source=7, channel=CHANNEL, at=at, seq=2, payload=command(8)[:9])
+    assert side.end.frame(1, first, side.now) == []  # over a new path; what goes before it comes late, over the old one
+    assert only(Dispatch, side.command(1, at))
+    assert side.command(2, at, command(8)[9:]) == []
+    [hello] = up(side.receive(Kind.PATH_LOST, channel=bytes(16)), Kind.HELLO)
+    side.resume(hello.at)
+    assert only(Dispatch, side.command(2, hello.at, command(8)))
+
+
 def test_a_replayed_command_is_not_executed_again_under_its_new_binding() -> None:
     side, at = open_device()
     side.command(1, at)
