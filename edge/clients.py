@@ -185,9 +185,15 @@ class Clients:
         fetch = self._fetches.get(frame.channel)
         if fetch is None or fetch.answer.done():
             return
-        body = fetch.assembler.whole(frame)
-        if body is not None:
-            fetch.answer.set_result((frame.seq, bytes(body)))
+        try:
+            body = fetch.assembler.whole(frame)
+        except errors.BadFrame:  # a part went down with its path, and nothing of a fetch is replayed
+            fetch.answer.set_exception(errors.ServiceUnavailable("a part of the answer was lost", retry_after_s=1))
+        except errors.BrowserGoError as error:
+            fetch.answer.set_exception(error)
+        else:
+            if body is not None:
+                fetch.answer.set_result((frame.seq, bytes(body)))
 
     # --- frames --------------------------------------------------------------------------------------
 

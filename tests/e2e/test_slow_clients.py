@@ -124,8 +124,8 @@ def test_a_client_that_reads_again_in_time_gets_everything(flooded: Stack) -> No
 
 COMMANDS, COMMAND_BYTES = 1000, 100_000
 LATENCY_S = 0.01
-# What is kept until it is accepted (4 MiB, ClientLimits), and the same again read, packed, written and joined.
-COMMANDS_MIB = 1.2 * 5 * 4
+# What is kept until it is accepted (4 MiB, ClientLimits), and the same again on its way in and on its way out.
+COMMANDS_MIB = 1.2 * 3 * 4
 
 
 @pytest.mark.slow

@@ -141,7 +141,7 @@ class FakeBrowser:
 
     def _reactions(self) -> dict[str, Callable[[Message], tuple[Message | None, Message]]]:
         return {
-            "Fake.count": lambda params: ({"method": "Fake.counted", "params": params}, params),
+            "Fake.count": lambda params: _counted({"key": params["key"]}),
             "Fake.stamp": lambda params: self._stamped(params["key"]),
             "Fake.flood": lambda _: (None, {}),
             "Target.attachToTarget": lambda _: self._attached(),
@@ -163,6 +163,10 @@ class FakeBrowser:
         for number in range(1, count + 1):
             await _say(connection, {"method": "Fake.flooded", "params": {"n": number, "filler": filler}})
             self.offered_bytes += size_bytes
+
+
+def _counted(said: Message) -> tuple[Message, Message]:
+    return {"method": "Fake.counted", "params": said}, said
 
 
 async def _say(connection: ServerConnection, message: Message) -> None:

@@ -14,7 +14,7 @@ TOLD_EVERY_S = 60.0
 def main() -> int:
     """Play, and say how it goes."""
     parser = argparse.ArgumentParser(prog="make simulation", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="courses in all, %(default)s; a quarter of each mode")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="courses in all, %(default)s; as many of each mode")
     parser.add_argument("--first", type=int, default=0, help="the first seed of each mode (%(default)s)")
     given = parser.parse_args()
     each = -(-given.seeds // len(MODES) // PART_SEEDS) * PART_SEEDS

@@ -59,7 +59,9 @@ class Mode:
     gentle: bool = False
     patient: bool = False
     late_open: bool = False  # old OPENs keep arriving
+    torn: bool = False  # clients' edges keep losing their trunks
     clients: int = CLIENTS
+    big: float = 0.05  # of all messages are BIG_BYTES long
     device_end: type[DeviceEnd] = DeviceEnd
     client_ends: type[ClientEnds] = ClientEnds
     frames_hop: bool = False  # a device edge that goes on over a new trunk without a HELLO (a mutant)
@@ -74,6 +76,7 @@ class ChromeSocket:
     executed: int = 0
     said: int = 0
     paused: bool = False
+    taking: bool = True
     sessions: int = 0
 
 

@@ -23,10 +23,10 @@ MOST = 5
 THEN = st.sampled_from([4, 2, 1, 0])
 
 Happening = Callable[[Play], None]
-TURNS: list[Happening] = [Play.post, Play.late_open, Play.learn, Play.dial, Play.arrive, Play.take]
+TURNS: list[Happening] = [Play.post, Play.late_open, Play.learn, Play.dial, Play.arrive, Play.take, Play.stall]
 FAULTS: list[Happening] = [
-    Play.lose_link, Play.regain_link, Play.lose_router, Play.lose_trunk, Play.away, Play.register, Play.false_alarm,
-    Play.fade,
+    Play.lose_link, Play.regain_link, Play.lose_router, Play.lose_trunk, Play.redial_trunk, Play.away, Play.register,
+    Play.false_alarm, Play.fade,
 ]  # fmt: skip
 ENDS: list[Happening] = [Play.new_boot, Play.leave, Play.close_browser, Play.end_channel, Play.close_target]
 DEADLINES: list[Happening] = [Play.wait, Play.crash_edge]  # a dead edge's channels are freed by deadlines only

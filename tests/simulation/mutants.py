@@ -130,6 +130,14 @@ class SlowAtOnce(DeviceEnd):
 # --- the client end ---------------------------------------------------------------------------------------------------
 
 
+class TakesAnyPartOfAMessage(ClientEnds):
+    def _message(self, frame: Frame, now: float, wall_ns: int) -> list[Effect]:
+        entry = self._bound(frame)
+        if entry is not None:
+            entry.assembler._next = frame.part
+        return super()._message(frame, now, wall_ns)
+
+
 class BindingIgnored(ClientEnds):
     def _bound(self, frame: Frame) -> Channel | None:
         return self._channels.get(frame.channel)
@@ -246,5 +254,6 @@ MUTANTS = [
     _client(NeverAnnounces, patient=True),
     _client(UnknownClaimKept, patient=True),
     _client(OpenNotRepeated, patient=True),
+    Mutant("TakesAnyPartOfAMessage", Mode(torn=True, big=0.5, client_ends=TakesAnyPartOfAMessage)),
     Mutant("FramesHop", Mode(frames_hop=True)),
 ]

@@ -38,11 +38,11 @@ class Play(World):
         self.bindings: dict[tuple[int, bytes], Binding] = {}
         traffic: list[tuple[float, Callable[[], None]]] = [
             (110, self.carry), (30, self.issue), (26, self.browse), (6, self.post), (8, self.learn), (5, self.dial),
-            (6, self.take), (3, self.arrive), (2, self.fade),
+            (6, self.take), (3, self.stall), (3, self.arrive), (2, self.fade),
         ]  # fmt: skip
         faults = [
             (0.6, self.lose_link), (0.7, self.regain_link), (0.6, self.lose_router), (0.7, self.lose_trunk),
-            (0.5, self.register), (0.2, self.away), (0.4, self.false_alarm),
+            (0.5, self.redial_trunk), (0.5, self.register), (0.2, self.away), (0.4, self.false_alarm),
         ]  # fmt: skip
         losses = [
             (0.15, self.new_boot), (0.5, self.leave), (0.2, self.close_target), (0.2, self.close_browser),
@@ -54,6 +54,8 @@ class Play(World):
         actions += [] if self.mode.gentle or self.mode.patient else deadlines
         if self.mode.late_open:
             actions.append((2, self.late_open))
+        if self.mode.torn:
+            actions.append((5, self.redial_trunk))
         self.actions = [action for _, action in actions]
         self.weights = [weight for weight, _ in actions]
         calm = [(weight, action) for weight, action in traffic if action != self.issue] + [(1.0, self.regain_link)]
@@ -172,6 +174,15 @@ class Play(World):
             client.writable = self.quiet or not client.writable
             self.apply_client(client.edge, client.edge.ends.writable(client.channel, client.writable))
 
+    def stall(self) -> None:
+        """A browser takes no commands, or takes them again."""
+        for agent in self.agents if self.quiet else [self.agent]:
+            sockets = [socket for socket in agent.sockets.values() if not (self.quiet and socket.taking)]
+            if sockets:
+                socket = self.chance.choice(sockets)
+                socket.taking = not socket.taking
+                self.apply_device(agent, agent.end.browser_takes(socket.channel, socket.taking))
+
     def arrive(self) -> None:
         for place, client in enumerate(self.clients):
             if client is None:
@@ -221,6 +232,19 @@ class Play(World):
         for other in self.edges:
             self.notices.append(partial(self._edge_lost, other, edge.address))
         self.stats["trunk lost"] += 1
+
+    def redial_trunk(self) -> None:
+        """A client's edge loses its trunk and has it back before the device's edge hears of it.
+
+        What is under way is lost; what comes next passes, until an agent answers with a HELLO.
+        """
+        router, edge = self.chance.choice(ROUTERS), self.chance.choice(self.edges)
+        for pipe in self.pipes:
+            if pipe.router == router and pipe.edge is edge and pipe.state == "up":
+                pipe.up.clear()
+                pipe.down.clear()
+        self._router_lost(edge, router)  # it hears first: what comes over the new trunk comes after
+        self.stats["trunk redialed"] += 1
 
     def _lose_pipes(self, pipes: list[Pipe]) -> None:
         for pipe in pipes:

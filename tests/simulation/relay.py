@@ -37,6 +37,7 @@ from tests.simulation.cast import (
 )
 
 _ON_A_PATH = frozenset({Kind.MSG, Kind.CACK})
+_PADDING = "".join(f"{number}." for number in range(BIG_BYTES))  # wherever a piece of it is missing, it shows
 
 
 def _parsed(payload: bytes) -> dict[str, Any]:
@@ -44,7 +45,14 @@ def _parsed(payload: bytes) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(payload)
     except ValueError:
         raise Violation("a payload arrived mangled") from None
+    body: dict[str, Any] = found.get("params", {}) or found.get("result", {})
+    if "pad" in body and body["pad"] != _PADDING[: body["size"]]:
+        raise Violation("a payload arrived without a piece of it")
     return found
+
+
+def _padded(size: int) -> str:
+    return f'"size":{size},"pad":"{_PADDING[:size]}"'
 
 
 class World:
@@ -317,17 +325,17 @@ class World:
     def browser_says(self, agent: Agent, socket: ChromeSocket, *, event: bool) -> None:
         """One message of Chrome's: the answer to any running command, or an event."""
         socket.said += 1
-        pad = "x" * (BIG_BYTES if self.chance.random() < 0.05 else self.chance.choice((1, 20, 60)))
+        pad = _padded(BIG_BYTES if self.chance.random() < self.mode.big else self.chance.choice((1, 20, 60)))
         if event and self.chance.random() < 0.15:
             socket.sessions += 1
             params = f'{{"sessionId":"S{socket.sessions}","no":{socket.said}}}'
             text = f'{{"method":"Target.attachedToTarget","params":{params}}}'
         elif event:
-            text = f'{{"method":"Page.event","params":{{"no":{socket.said},"pad":"{pad}"}}}}'
+            text = f'{{"method":"Page.event","params":{{"no":{socket.said},{pad}}}}}'
         else:
             command = socket.running.pop(self.chance.randrange(len(socket.running)))
             op = command["params"]["op"]
-            text = f'{{"id":{command["id"]},"result":{{"op":"{op}","no":{socket.said},"pad":"{pad}"}}}}'
+            text = f'{{"id":{command["id"]},"result":{{"op":"{op}","no":{socket.said},{pad}}}}}'
         self.apply_device(agent, agent.end.message(socket.channel, text.encode(), self.now, 0))
 
     # --- clients ------------------------------------------------------------------------------------------------
@@ -343,8 +351,8 @@ class World:
         op = f"{client.channel.hex()}.{number}"
         client.issued.append(op)
         client.waiting[number] = op
-        pad = "y" * (BIG_BYTES if self.chance.random() < 0.05 else 10)
-        text = f'{{"id":{number},"method":"Page.run","params":{{"op":"{op}","pad":"{pad}"}}}}'
+        pad = _padded(BIG_BYTES if self.chance.random() < self.mode.big else 10)
+        text = f'{{"id":{number},"method":"Page.run","params":{{"op":"{op}",{pad}}}}}'
         self.stats["commands"] += 1
         self.apply_client(client.edge, client.edge.ends.command(client.channel, text.encode(), self.now, 0))
 

@@ -12,6 +12,7 @@ MODES = {
     "patient": Mode(patient=True),
     "late_open": Mode(late_open=True),
     "gentle": Mode(gentle=True),
+    "torn": Mode(torn=True, big=0.5),
 }
 PART_SEEDS = 25
 

@@ -12,8 +12,8 @@ from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.play import Play
 from tests.simulation.seeds import MODES, PART_SEEDS, parts, played
 
-SEEDS = 500  # of each mode
-MORE_SEEDS = 2500
+SEEDS = 400  # of each mode
+MORE_SEEDS = 4000
 MUTANT_SEEDS = 600
 
 

@@ -179,8 +179,8 @@ class ClientEnds(ClientBindings):
         entry = self._bound(frame)
         if entry is None or frame.seq <= entry.received:
             return []
-        if frame.seq != entry.received + 1:
-            return self._gap(entry, frame.seq)
+        if frame.seq != entry.received + 1 or not entry.assembler.follows(frame):
+            return self._gap(entry, frame)
         try:
             payload = entry.assembler.whole(frame)
         except errors.BrowserGoError as error:
@@ -200,11 +200,12 @@ class ClientEnds(ClientBindings):
             )
         return effects
 
-    def _gap(self, entry: Channel, seq: int) -> list[Effect]:
+    def _gap(self, entry: Channel, frame: Frame) -> list[Effect]:
         """On a lost path, what is missing went down with it, and the next binding brings it again; else it is a bug."""
         if entry.lost:
             return []
-        return self._fail(entry, errors.BadFrame(f"message {seq} after {entry.received}: a gap"))
+        gap = f"part {frame.part} of message {frame.seq} after {entry.received}: a gap"
+        return self._fail(entry, errors.BadFrame(gap))
 
     def _answer(self, entry: Channel, command_id: int, payload: Payload, effects: list[Effect], wall_ns: int) -> None:
         pending = entry.pending.pop(command_id, None)

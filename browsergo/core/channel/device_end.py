@@ -111,7 +111,7 @@ class DeviceEnd:
         effects.append(Transmit(link, Frame(Kind.HELLO, edge=edge, at=at, payload=payloads.encode_hello(body))))
 
     def _bind(self, entry: DeviceChannel, link: int, at: Binding, now: float) -> None:
-        entry.at, entry.link, entry.sent, entry.link_by, entry.lost_from = at, link, None, None, None
+        entry.at, entry.link, entry.sent, entry.link_by = at, link, None, None
         if entry.confirm_by is None:  # many HELLOs in a row give an orphan no more time
             entry.confirm_by = now + self._limits.orphan_after_s
         entry.assembler.reset()
@@ -150,10 +150,8 @@ class DeviceEnd:
         entry = self._bound(frame)
         if entry is None:
             return []
-        if frame.seq != entry.last + 1 or frame.seq == entry.lost_from:
-            self.duplicates += frame.seq <= entry.last
-            if frame.seq > entry.last and frame.flags & Flag.MORE:  # a gap, whose frames may come late by an old path
-                entry.lost_from = min(frame.seq, entry.lost_from or frame.seq)
+        if frame.seq != entry.last + 1 or not entry.assembler.follows(frame):
+            self.duplicates += frame.seq <= entry.last  # else a gap: only a replay brings what is missing
             return []
         try:
             whole = entry.assembler.whole(frame)

@@ -116,7 +116,6 @@ class DeviceChannel:
     confirm_by: float | None = None  # a RESUME must come until then
     link_by: float | None = None  # a link must come until then
     full_since: float | None = None  # paused, and nothing was acknowledged since
-    lost_from: int | None = None  # a command of which something was dropped: only a replay brings it whole
     assembler: Assembler = field(default_factory=Assembler)
 
     def in_flight_limits(self, limits: DeviceLimits) -> tuple[int, int]:

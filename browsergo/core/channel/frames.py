@@ -18,8 +18,8 @@ from browsergo.core.tracing import NO_TRACE
 
 LAYOUT_VERSION = 1
 
-# kind, flags, priority, reserved, length, edge, source, link, channel, epoch, n, seq, trace, stamp
-_HEADER = struct.Struct("!BBBxIQQI16sQIQ24sQ")
+# kind, flags, priority, part, length, edge, source, link, channel, epoch, n, seq, trace, stamp
+_HEADER = struct.Struct("!BBBBIQQI16sQIQ24sQ")
 HEADER_BYTES = _HEADER.size
 _LINK_PREFIX = struct.Struct("!I")
 _VERSION_BYTE = bytes([LAYOUT_VERSION])
@@ -27,6 +27,7 @@ _VERSION_BYTE = bytes([LAYOUT_VERSION])
 CHUNK_BYTES = PIECE_BYTES
 BATCH_BYTES = 260 << 10  # two chunks with their headers, and some room for small frames beside them
 MAX_LINK_MESSAGE_BYTES = 4 << 20
+PARTS = 256  # where their count begins again: what a broken path loses at once is far less than so many chunks
 MAX_MESSAGE_BYTES = 256 << 20  # an assembled payload; clients cap at the same size (compat.md)
 
 # In `Frame.edge`: every edge this router has a trunk to (only a HELLO of a new boot travels so).
@@ -79,7 +80,8 @@ class Priority:
 
 class Frame(NamedTuple):
     """One frame. `edge` is where it goes, `source` the edge it came from, `link` the device edge's number of
-    the link connection; `seq` counts commands down and messages up; `stamp` is the sender's Unix time in ns.
+    the link connection; `seq` counts commands down and messages up, `part` the chunks of one from 0, modulo PARTS;
+    `stamp` is the sender's Unix time in ns.
     """
 
     kind: Kind
@@ -94,6 +96,7 @@ class Frame(NamedTuple):
     stamp: int = 0
     payload: bytes = b""
     priority: int = Priority.NORMAL
+    part: int = 0
 
     @property
     def size(self) -> int:
@@ -105,9 +108,9 @@ def encode_headers(frames: Iterable[Frame]) -> bytes:
     """The `headers` of a batch."""
     pack = _HEADER.pack
     parts = [_VERSION_BYTE]
-    for kind, flags, edge, source, link, channel, at, seq, trace, stamp, payload, priority in frames:
-        length = len(payload)
-        parts.append(pack(kind, flags, priority, length, edge, source, link, channel, at[0], at[1], seq, trace, stamp))
+    for kind, flags, edge, source, link, channel, at, seq, trace, stamp, payload, priority, part in frames:
+        row = (kind, flags, priority, part, len(payload), edge, source, link, channel, *at, seq, trace, stamp)
+        parts.append(pack(*row))
     return b"".join(parts)
 
 
@@ -126,7 +129,7 @@ def decode_batch(headers: bytes, payloads: bytes) -> list[Frame]:
     offset = 0
     single = len(headers) == HEADER_BYTES + 1
     for row in _HEADER.iter_unpack(memoryview(headers)[1:]):
-        kind, flags, priority, length, edge, source, link, channel, epoch, n, seq, trace, stamp = row
+        kind, flags, priority, part, length, edge, source, link, channel, epoch, n, seq, trace, stamp = row
         end = offset + length
         payload = payloads if single and length == len(payloads) else payloads[offset:end]
         if end > len(payloads):
@@ -136,7 +139,8 @@ def decode_batch(headers: bytes, payloads: bytes) -> list[Frame]:
         if priority not in Priority.KNOWN:
             raise BadFrame(f"unknown priority {priority}")
         at = Binding(epoch, n)
-        frames.append(Frame(_kind(kind), flags, edge, source, link, channel, at, seq, trace, stamp, payload, priority))
+        known = _kind(kind)
+        frames.append(Frame(known, flags, edge, source, link, channel, at, seq, trace, stamp, payload, priority, part))
         offset = end
     if offset != len(payloads):
         raise BadFrame("a batch has more payload than its headers name")
@@ -171,7 +175,7 @@ def decode_link_message(message: bytes) -> list[Frame]:
 
 
 def chunked(frame: Frame, payload: Payload) -> Iterator[Frame]:
-    """`frame` with `payload`, in pieces of at most CHUNK_BYTES, all but the last flagged MORE."""
+    """`frame` with `payload`, in pieces of at most CHUNK_BYTES, numbered, all but the last flagged MORE."""
     if isinstance(payload, Pieces):
         parts: Sequence[bytes] = payload.parts
     elif len(payload) <= CHUNK_BYTES:
@@ -180,18 +184,19 @@ def chunked(frame: Frame, payload: Payload) -> Iterator[Frame]:
     else:
         parts = [payload[offset : offset + CHUNK_BYTES] for offset in range(0, len(payload), CHUNK_BYTES)]
     more = frame._replace(flags=frame.flags | Flag.MORE)
-    for part in parts[:-1]:
-        yield more._replace(payload=part)
-    yield frame._replace(payload=parts[-1])
+    for number, part in enumerate(parts[:-1]):
+        yield more._replace(payload=part, part=number % PARTS)
+    yield frame._replace(payload=parts[-1], part=(len(parts) - 1) % PARTS)
 
 
 class Assembler:
     """Puts the payload of one channel and direction together again. A new path discards what is half there."""
 
-    __slots__ = ("_bytes", "_inflater", "_parts", "_seq")
+    __slots__ = ("_bytes", "_inflater", "_next", "_parts", "_seq")
 
     def __init__(self) -> None:
         self._seq: int | None = None  # of the message that is half there
+        self._next = 0  # its part that is due
         self._parts: list[bytes] = []
         self._bytes = 0
         self._inflater: Inflater | None = None
@@ -203,23 +208,28 @@ class Assembler:
 
     def reset(self) -> None:
         """The path changed: whatever was half received is replayed whole."""
-        self._seq, self._parts, self._bytes, self._inflater = None, [], 0, None
+        self._seq, self._next, self._parts, self._bytes, self._inflater = None, 0, [], 0, None
+
+    def follows(self, frame: Frame) -> bool:
+        """Whether this is the part that is due: one may be lost with a path, and the next come over another."""
+        return frame.part == self._next and self._seq in (None, frame.seq)
 
     def whole(self, frame: Frame) -> Payload | None:
         """The complete payload once its last piece is here, else None. Raises MessageTooBig, BadFrame.
 
         What came in pieces stays in pieces.
         """
+        if not self.follows(frame):
+            raise BadFrame(f"part {frame.part} of message {frame.seq}, not {self._next} of {self._seq or 'the next'}")
         if self._seq is None:
             if not frame.flags:
                 return frame.payload
             self._seq = frame.seq
             self._inflater = Inflater(MAX_MESSAGE_BYTES) if frame.flags & Flag.COMPRESSED else None
-        elif frame.seq != self._seq:
-            raise BadFrame(f"chunk of message {frame.seq} within message {self._seq}")
         elif bool(frame.flags & Flag.COMPRESSED) != (self._inflater is not None):
             raise BadFrame(f"chunks of message {frame.seq} differ in being compressed")
         self._take(frame.payload)
+        self._next = (self._next + 1) % PARTS
         if frame.flags & Flag.MORE:
             return None
         if self._inflater is not None:

@@ -17,6 +17,7 @@ from tests.unit.channel.ends import (
     FIRST,
     LINK,
     PATH,
+    ROUTER,
     ClientSide,
     answer,
     command,
@@ -89,6 +90,32 @@ def test_a_gap_on_a_path_that_is_lost_is_left_to_the_replay() -> None:
     [resume] = sent(side.hello(Binding(1, 2), side.named()), Kind.RESUME)
     assert json.loads(resume.payload) == {"received": 0}
     assert side.message(1, event(no=1), Binding(1, 2)) == [Deliver(CHANNEL, event(no=1))]
+
+
+def part(side: ClientSide, number: int, at: Binding = FIRST) -> list[Effect]:
+    """One of the three pieces of an answer, as message 1."""
+    whole = answer(1, text="x" * 20)
+    pieces = (whole[:15], whole[15:20], whole[20:])
+    return side.message(1, pieces[number], at, flags=Flag.MORE if number < 2 else 0, part=number)
+
+
+@pytest.mark.parametrize("order", [(1,), (2,), (0, 2), (1, 2), (1, 0, 2), (0, 1, 1), (0, 0, 1)])
+def test_an_answer_that_lost_a_piece_with_its_path_is_told_when_it_comes_whole(order: tuple[int, ...]) -> None:
+    side = open_client()
+    side.command(command(1))
+    side.ends.router_lost(ROUTER, side.now)  # the same one is back before the device's edge hears of it
+    assert [part(side, number) for number in order] == [[]] * len(order)
+    side.hello(Binding(1, 2), side.named(last=1))
+    assert [part(side, number, Binding(1, 2)) for number in (0, 1)] == [[], []]
+    assert told(part(side, 2, Binding(1, 2))) == [{"id": 1, "result": {"text": "x" * 20}}]
+
+
+def test_a_piece_that_is_missing_on_a_path_that_lives_closes_the_channel_loudly() -> None:
+    side = open_client()
+    side.command(command(1))
+    assert part(side, 0) == []
+    effects = part(side, 2)
+    assert (fates(effects), end_of(effects)) == ([(1, "unknown")], "BAD_FRAME")
 
 
 def test_an_answer_nobody_waits_for_is_dropped_counted_and_credited() -> None:

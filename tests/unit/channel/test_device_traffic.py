@@ -58,15 +58,26 @@ def test_a_command_after_a_gap_is_not_executed() -> None:
     assert only(Dispatch, side.command(2, at))
 
 
-def test_the_rest_of_a_command_whose_beginning_was_dropped_is_not_taken_for_the_whole() -> None:
+PARTS = (command(8)[:9], command(8)[9:20], command(8)[20:])
+
+
+def part(number: int, at: Binding, seq: int = 2) -> Frame:
+    """One of the three pieces of a command."""
+    flags = Flag.MORE if number < len(PARTS) - 1 else 0
+    return Frame(Kind.CMD, flags, source=7, channel=CHANNEL, at=at, seq=seq, payload=PARTS[number], part=number)
+
+
+@pytest.mark.parametrize("order", [(0,), (1,), (2,), (2, 1, 0), (0, 2), (1, 0, 2), (1, 2), (0, 1), (0, 0, 1)])
+def test_of_a_command_whose_pieces_come_by_two_paths_only_the_whole_is_executed(order: tuple[int, ...]) -> None:
     side, at = open_device()
-    first = Frame(Kind.CMD, Flag.MORE, source=7, channel=CHANNEL, at=at, seq=2, payload=command(8)[:9])
-    assert side.end.frame(1, first, side.now) == []  # over a new path; what goes before it comes late, over the old one
+    assert side.end.frame(1, part(0, at), side.now) == []  # over a new path; what is before it comes late, over the old
     assert only(Dispatch, side.command(1, at))
-    assert side.command(2, at, command(8)[9:]) == []
+    for number in order:
+        assert side.end.frame(1, part(number, at), side.now) == []
     [hello] = up(side.receive(Kind.PATH_LOST, channel=bytes(16)), Kind.HELLO)
     side.resume(hello.at)
-    assert only(Dispatch, side.command(2, hello.at, command(8)))
+    effects = [effect for number in range(3) for effect in side.end.frame(1, part(number, hello.at), side.now)]
+    assert [dispatch.payload for dispatch in only(Dispatch, effects)] == [command(8)]
 
 
 def test_a_replayed_command_is_not_executed_again_under_its_new_binding() -> None:

@@ -45,6 +45,7 @@ FRAMES = st.lists(
         stamp=U64,
         payload=st.binary(max_size=300),
         priority=st.sampled_from(Priority.KNOWN),
+        part=st.integers(0, 255),
     ),
     max_size=6,
 )
@@ -156,7 +157,7 @@ def test_an_assembler_is_ready_for_the_next_message() -> None:
     assembler = Assembler()
     for seq in (1, 2):
         assert assembler.whole(Frame(Kind.MSG, Flag.MORE, seq=seq, payload=b"a")) is None
-        assert bytes(assembler.whole(Frame(Kind.MSG, seq=seq, payload=b"b")) or b"") == b"ab"
+        assert bytes(assembler.whole(Frame(Kind.MSG, seq=seq, payload=b"b", part=1)) or b"") == b"ab"
 
 
 def test_a_path_change_discards_what_is_half_there() -> None:
@@ -170,7 +171,22 @@ def test_pieces_of_two_messages_are_never_joined() -> None:
     assembler = Assembler()
     assembler.whole(Frame(Kind.MSG, Flag.MORE, seq=1, payload=b"a"))
     with pytest.raises(errors.BadFrame):
-        assembler.whole(Frame(Kind.MSG, seq=2, payload=b"b"))
+        assembler.whole(Frame(Kind.MSG, seq=2, payload=b"b", part=1))
+
+
+@pytest.mark.parametrize("missing", [0, 1, 254, 255, 256, 257])
+def test_only_the_part_that_is_due_is_taken(missing: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "CHUNK_BYTES", 1)
+    pieces = [*chunked(Frame(Kind.MSG, seq=7), bytes(300))]
+    assembler = Assembler()
+    for piece in pieces[:missing]:
+        assembler.whole(piece)
+    for late in pieces[missing + 1 : missing + 256]:
+        assert not assembler.follows(late)
+        with pytest.raises(errors.BadFrame):
+            assembler.whole(late)
+    *_, whole = [assembler.whole(piece) for piece in pieces[missing:]]
+    assert bytes(whole or b"") == bytes(300)
 
 
 def test_pieces_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,4 +194,4 @@ def test_pieces_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
     assembler = Assembler()
     assert assembler.whole(Frame(Kind.MSG, Flag.MORE, payload=b"x" * 10)) is None
     with pytest.raises(errors.MessageTooBig):
-        assembler.whole(Frame(Kind.MSG, Flag.MORE, payload=b"x"))
+        assembler.whole(Frame(Kind.MSG, Flag.MORE, payload=b"x", part=1))
