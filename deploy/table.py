@@ -79,6 +79,10 @@ class Plan:
         """The control service's gRPC address."""
         return f"unix:{self.sockets / 'control.sock'}"
 
+    def health(self, edge_id: str) -> str:
+        """Where an edge serves gRPC health."""
+        return f"unix:{self.sockets / edge_id}.sock"
+
     @property
     def has_device(self) -> bool:
         """Whether a local browser takes part."""
@@ -138,6 +142,7 @@ def _edge(plan: Plan, place: EdgePlace) -> ChildSpec:
         *("--edge-id", place.edge_id, "--fd", str(place.fd)),
         *("--registry", plan.registry, "--routers", plan.router, "--control", plan.control),
         *("--signing-key", str(plan.data_dir.signing_key), "--drain-s", str(EDGE_DRAIN_S)),
+        *("--health", plan.health(place.edge_id)),
         *(("--insecure-no-auth",) if plan.insecure_no_auth else ()),
         *(("--device-origin-fd", str(place.device_origin_fd)) if place.device_origin_fd is not None else ()),
     )

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 import browsergo
 from browsergo.chassis.config import ConfigError, load_or_exit, refuse
 from browsergo.chassis.following import Follower
+from browsergo.chassis.grpc_server import serving
 from browsergo.chassis.logs import configure_logs
 from browsergo.chassis.membership import Membership, watch_routers
 from browsergo.chassis.process import Stop, new_boot, run
@@ -44,6 +46,7 @@ from edge.trunks import Carrier, Trunks
 DRAIN_STEP_S = 0.1
 DEVICE_DRAIN_S = 2.0
 PING_TIMEOUT_S = 2.0
+HEALTH_GRACE_S = 0.2  # for answers to probes; whoever watches has been told
 
 CarrierTo = Callable[[str, types_pb2.EdgeRun], Carrier]
 
@@ -200,7 +203,12 @@ async def _serve_all(servers: list[EdgeServer], listeners: list[socket.socket]) 
 
 
 async def serve(config: EdgeConfig, stop: Stop, carrier_to: CarrierTo = GrpcCarrier) -> None:
-    """Serve until asked to stop, then drain."""
+    """Serve until asked to stop, then drain; NOT_SERVING from the first moment of it."""
+    async with serving(config.health, lambda _: [], stop, HEALTH_GRACE_S) if config.health else nullcontext():
+        await _serve(config, stop, carrier_to)
+
+
+async def _serve(config: EdgeConfig, stop: Stop, carrier_to: CarrierTo) -> None:
     log = configure_logs(semconv.SERVICE_EDGE, config.edge_id, config.log_level, config.log_format)
     listener = listening_socket(config.host, config.port, config.fd)
     origin_listener = _device_origin_socket(config)
@@ -216,28 +224,28 @@ async def serve(config: EdgeConfig, stop: Stop, carrier_to: CarrierTo = GrpcCarr
     ]
     membership = asyncio.create_task(edge.membership.hold_until(stop.requested))
     listeners = [listener, *([origin_listener] if origin_listener is not None else [])]
-    serving = asyncio.create_task(_serve_all(edge.servers, listeners))
+    listening = asyncio.create_task(_serve_all(edge.servers, listeners))
     stopping: asyncio.Task[Any] = asyncio.create_task(stop.requested.wait())
     log.info("ready", address=listener.getsockname()[:2], boot=f"{edge.run_id.boot:016x}")
     try:
-        await asyncio.wait({serving, stopping, membership, *background}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({listening, stopping, membership, *background}, return_when=asyncio.FIRST_COMPLETED)
         if stop.requested.is_set():
             log.info("stopping", channels=edge.clients.channels, devices=len(edge.devices))
             await edge.drain(stop)
             for server in edge.servers:
                 server.should_exit = True
-            await serving
+            await listening
             await membership
             await edge.leases.renew()
-        for task in (serving, membership, *background):
+        for task in (listening, membership, *background):
             if task.done():
                 task.result()
     except BrowserGoError as error:
         log.warning("stopped without releasing all leases", reason=error.code)
     finally:
-        for task in (serving, stopping, membership, *background):
+        for task in (listening, stopping, membership, *background):
             task.cancel()
-        await asyncio.gather(serving, stopping, membership, *background, return_exceptions=True)
+        await asyncio.gather(listening, stopping, membership, *background, return_exceptions=True)
         await asyncio.gather(edge.registry.close(), edge.control.close())
         edge.telemetry.shutdown()
 

@@ -27,6 +27,9 @@ class EdgeConfig(ProcessConfig):
         description="addresses of routers to begin with, kept for good ([]: none); the registry tells of others",
     )
     control: str = Field(default="127.0.0.1:7403", description="address of the control service")
+    health: list[str] = Field(
+        default=[], description="addresses that serve gRPC health and reflection: host:port or unix:/path ([]: none)"
+    )
     signing_key: Path | None = Field(default=None, description="Ed25519 key (PEM) that signed the tokens")
     insecure_no_auth: bool = Field(default=False, description="ask for no token; loopback only")
     url_tokens: bool = Field(default=True, description="accept ?token= on CDP URLs")

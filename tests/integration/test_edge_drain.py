@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from browsergo.chassis.grpc_client import open_channel
 from browsergo.core import device_messages as messages
 from browsergo.core.channel.frames import Kind
 from browsergo.v2 import registry_pb2, types_pb2
+from tests.fakes import grpc_probe
 from tests.fakes.device_client import DeviceClient, EchoDevice, registration
 from tests.fakes.edge_process import EdgeProcess, edge_process
 from tests.fakes.edge_world import World, play, until
@@ -22,6 +24,7 @@ from tests.fakes.trunk_client import raw_trunk
 from tests.fakes.websocket_client import Socket, dial_socket
 
 LAPTOP = "/v2/cdp/laptop"
+NOT_SERVING_WITHIN_S = 0.1  # of the design
 
 
 @contextlib.asynccontextmanager
@@ -42,6 +45,34 @@ async def device_on(world: World, edge: EdgeProcess) -> DeviceClient:
     control.send_json({"type": messages.REGISTER, "data": messages.register_body(registration())})
     assert (await control.receive_json())["type"] == messages.REGISTER_ACK
     return DeviceClient(world.edge, control, {}, registration())
+
+
+def test_an_edges_grpc_health_says_at_once_that_it_was_told_to_stop(tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        echo = await EchoDevice.start(world)
+        address = f"unix:{tmp_path / 'health.sock'}"
+        async with (
+            edge_process(world, tmp_path, "--drain-s", "60", "--health", address) as edge,
+            open_channel(address) as channel,
+        ):
+            await edge.until_failing()
+            client = await client_of(world, edge)  # for whom the drain goes on
+            changes = grpc_probe.health_changes(channel)
+            assert await anext(changes) == grpc_probe.SERVING
+            assert await grpc_probe.services(channel) == {
+                "grpc.health.v1.Health",
+                "grpc.reflection.v1alpha.ServerReflection",
+            }
+            began = time.monotonic()
+            edge.part.send(signal.SIGTERM)
+            assert await anext(changes) == grpc_probe.NOT_SERVING
+            assert time.monotonic() - began < NOT_SERVING_WITHIN_S
+            assert (await client.call(1, "Fake.say"))["id"] == 1
+            await client.close()
+            assert await edge.end() == 0
+        await echo.leave()
+
+    play(tmp_path, scenario)
 
 
 async def holder(world: World) -> str:
