@@ -84,7 +84,7 @@ class Edge:
         self.routers = Follower(partial(watch_routers, self.registry.channel), "routers", log)
         self.membership = Membership(self.registry.channel, _member(self.run_id), log)
         self.bridge = Bridge(self.run_id.boot, self.trunks, self.telemetry, log)
-        limits = ClientLimits(resume_window_s=config.resume_window_s)
+        limits = ClientLimits(resume_window_s=config.resume_window_s, command_deadline_s=config.command_deadline_s)
         self.placement = Placement(self.registry, log)
         self.clients = Clients(self.bridge, config.edge_id, self.placement, limits, log)
         self.overload = Overload(limits_of(config), self.clients, log)

@@ -59,6 +59,12 @@ class EdgeConfig(ProcessConfig):
     heartbeat_interval_s: float = Field(default=20.0, ge=1.0, le=300.0, description="how often devices report")
     lease_renewal_s: float = Field(default=15.0, ge=0.5, description="how often leases are renewed, in one batch")
     resume_window_s: float = Field(default=30.0, ge=0.0, le=120.0, description="how long a device may be away")
+    command_deadline_s: float | None = Field(
+        default=None,
+        ge=0.5,
+        le=86_400.0,
+        description="until a command must be answered, or its client gets DEADLINE; none: as long as the channel lives",
+    )
     memory_limit_bytes: int | None = Field(
         default=None, ge=64 << 20, description="what this edge may hold of the memory, instead of memory_share"
     )

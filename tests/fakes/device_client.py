@@ -174,9 +174,10 @@ class EchoDevice:
     def event(self, method: str, params: Message | None = None) -> None:
         """The browser says something on every channel."""
         for channel in list(self.open):
-            self._say(channel, {"method": method, "params": params or {}})
+            self.say(channel, {"method": method, "params": params or {}})
 
-    def _say(self, channel: bytes, message: Message) -> None:
+    def say(self, channel: bytes, message: Message) -> None:
+        """The browser says something on one channel."""
         self._apply(self._end.message(channel, json.dumps(message).encode(), time.monotonic(), time.time_ns()))
 
     async def _read(self, number: int, link: LinkClient) -> None:
@@ -206,14 +207,14 @@ class EchoDevice:
         self.open.add(effect.channel)
         self._apply(self._end.dialed(effect.channel, time.monotonic()))
         if self.greeting is not None:
-            self._say(effect.channel, self.greeting)
+            self.say(effect.channel, self.greeting)
 
     def _execute(self, effect: Dispatch) -> None:
         command = json.loads(effect.payload)
         self.executed.append(command["method"])
         if command["method"] != "Hold.answer":
             result = {"device": self.device.who.device_id, "method": command["method"], "params": command["params"]}
-            self._say(effect.channel, {"id": command["id"], "result": result})
+            self.say(effect.channel, {"id": command["id"], "result": result})
 
     def refuse_all(self, error: BrowserGoError) -> None:
         """The browser ends every channel."""

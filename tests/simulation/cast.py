@@ -24,11 +24,13 @@ CLIENT_LIMITS = client_state.ClientLimits(
     unaccepted_commands=8,
     unaccepted_bytes=2000,
     pending_commands=12,
+    waiting_messages=40,
     ack_messages=2,
     ack_bytes=300,
     open_timeout_s=6.0,
     resume_window_s=8.0,
 )
+HASTY_CLIENT_LIMITS = replace(CLIENT_LIMITS, command_deadline_s=1.5)
 PATIENT_CLIENT_LIMITS = replace(CLIENT_LIMITS, open_timeout_s=NEVER_S, resume_window_s=NEVER_S)
 DEVICE_LIMITS = device_state.DeviceLimits(
     credit_messages=6,
@@ -60,11 +62,18 @@ class Mode:
     patient: bool = False
     late_open: bool = False  # old OPENs keep arriving
     torn: bool = False  # clients' edges keep losing their trunks
+    hasty: bool = False  # commands have a deadline
     clients: int = CLIENTS
     big: float = 0.05  # of all messages are BIG_BYTES long
     device_end: type[DeviceEnd] = DeviceEnd
     client_ends: type[ClientEnds] = ClientEnds
     frames_hop: bool = False  # a device edge that goes on over a new trunk without a HELLO (a mutant)
+
+    @property
+    def client_limits(self) -> client_state.ClientLimits:
+        if self.gentle or self.patient:
+            return PATIENT_CLIENT_LIMITS
+        return HASTY_CLIENT_LIMITS if self.hasty else CLIENT_LIMITS
 
 
 @dataclass(eq=False)

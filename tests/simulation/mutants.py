@@ -208,6 +208,15 @@ class UnknownClaimKept(ClientEnds):
         return super()._opened(path, frame, now, wall_ns) if known else []
 
 
+class SendsWhatItSaidItWouldNot(ClientEnds):
+    """Commands whose deadline passes while they are held are answered `no`, and go out all the same."""
+
+    def _settle(self, entry: Channel, now: float, effects: list[Effect]) -> None:
+        held, seq = entry.unaccepted, entry.seq
+        super()._settle(entry, now, effects)
+        entry.unaccepted, entry.seq = held, seq
+
+
 class OpenNotRepeated(ClientEnds):
     def _ask_open(self, entry: Channel) -> Seek:
         entry.retry_at = None
@@ -255,5 +264,6 @@ MUTANTS = [
     _client(UnknownClaimKept, patient=True),
     _client(OpenNotRepeated, patient=True),
     Mutant("TakesAnyPartOfAMessage", Mode(torn=True, big=0.5, client_ends=TakesAnyPartOfAMessage)),
+    Mutant("SendsWhatItSaidItWouldNot", Mode(hasty=True, client_ends=SendsWhatItSaidItWouldNot)),
     Mutant("FramesHop", Mode(frames_hop=True)),
 ]

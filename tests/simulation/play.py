@@ -6,10 +6,12 @@ from dataclasses import replace
 from functools import partial
 
 from browsergo.core import errors
+from browsergo.core.channel import client_state
 from browsergo.core.channel.frames import Frame, Kind
 from browsergo.core.ids import UNBOUND, Binding
 from tests.simulation.cast import (
     BIG_BYTES,
+    CLIENT_LIMITS,
     DEVICE_LIMITS,
     POOL,
     ROUTERS,
@@ -22,10 +24,13 @@ from tests.simulation.cast import (
     Violation,
 )
 from tests.simulation.relay import World
+from tests.simulation.witness import is_refusal
 
 STEPS = 1000
 QUIET_STEPS = 8000
 STEP_S = 0.01
+# Those after which the client is held, and what it has in flight by then.
+MOST_REFUSALS = CLIENT_LIMITS.waiting_messages + CLIENT_LIMITS.pending_commands
 SLACK_BYTES = BIG_BYTES + 300  # one message over a bound, and what surrounds its padding
 
 
@@ -350,10 +355,7 @@ class Play(World):
                 if entry.at < self.bindings.get((edge.address, entry.id), UNBOUND):
                     raise Violation("I7: a binding went back")
                 self.bindings[edge.address, entry.id] = entry.at
-                if len(entry.unaccepted) > 8 or entry.unaccepted_bytes > 2000 + SLACK_BYTES or len(entry.pending) > 12:
-                    raise Violation("I6: too many commands at the client end")
-                if sum(len(payload) for payload in entry.waiting) > DEVICE_LIMITS.credit_bytes + SLACK_BYTES:
-                    raise Violation("I6: too much waits for a client")
+                _check_bounds(entry)
         out = [entry.out_bytes for entry in self.agent.end._channels.values()]
         if any(size > DEVICE_LIMITS.channel_bytes + SLACK_BYTES for size in out):
             raise Violation("I6: too much waits at a device end")
@@ -388,3 +390,14 @@ class Play(World):
         channels = {client.channel for client in clients}
         ends = {channel for edge in self.edges for channel in edge.ends._channels}
         return channels == ends == set(self.agent.end._channels) == set(self.agent.sockets)
+
+
+def _check_bounds(entry: client_state.Channel) -> None:
+    """I6, at a client end."""
+    if len(entry.unaccepted) > 8 or entry.unaccepted_bytes > 2000 + SLACK_BYTES or len(entry.pending) > 12:
+        raise Violation("I6: too many commands at the client end")
+    from_browser = [len(payload) for payload in entry.waiting if not is_refusal(bytes(payload))]
+    if sum(from_browser) > DEVICE_LIMITS.credit_bytes + SLACK_BYTES:
+        raise Violation("I6: too much waits for a client")
+    if len(entry.waiting) - len(from_browser) > MOST_REFUSALS:
+        raise Violation("I6: too many refusals wait for a client")

@@ -7,21 +7,16 @@ frames and mix channels at will, which is more than the queues of the real ones 
 its seed or as machine.py steers it. What happens, and in which order, is in play.py.
 """
 
-import json
 import random
-from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from browsergo.core import errors
 from browsergo.core.channel import client_state, device_state, payloads
 from browsergo.core.channel.frames import EVERY_EDGE, NO_EDGE, Frame, Kind
 from tests.simulation.cast import (
     BIG_BYTES,
-    CLIENT_LIMITS,
     DEVICE,
     DEVICE_LIMITS,
-    PATIENT_CLIENT_LIMITS,
     PATIENT_DEVICE_LIMITS,
     POOL,
     ROUTERS,
@@ -35,34 +30,18 @@ from tests.simulation.cast import (
     Pipe,
     Violation,
 )
+from tests.simulation.witness import Witness, padded, parsed
 
 _ON_A_PATH = frozenset({Kind.MSG, Kind.CACK})
-_PADDING = "".join(f"{number}." for number in range(BIG_BYTES))  # wherever a piece of it is missing, it shows
 
 
-def _parsed(payload: bytes) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(payload)
-    except ValueError:
-        raise Violation("a payload arrived mangled") from None
-    body: dict[str, Any] = found.get("params", {}) or found.get("result", {})
-    if "pad" in body and body["pad"] != _PADDING[: body["size"]]:
-        raise Violation("a payload arrived without a piece of it")
-    return found
-
-
-def _padded(size: int) -> str:
-    return f'"size":{size},"pad":"{_PADDING[:size]}"'
-
-
-class World:
+class World(Witness):
     """The whole of it; what breaks an invariant raises Violation."""
 
     def __init__(self, chance: random.Random, mode: Mode | None = None) -> None:
+        super().__init__(mode or Mode())
         self.chance = chance
-        self.mode = mode or Mode()
         self.now = 1000.0
-        self.stats: Counter[str] = Counter()
         self.addresses = 0
         self.epoch = 0
         self.boots = 0
@@ -75,8 +54,6 @@ class World:
         self.notices: list[Callable[[], None]] = []  # news of faults that have not arrived yet
         self.clients: list[Client | None] = [None] * self.mode.clients
         self.by_channel: dict[bytes, Client] = {}
-        self.executions: Counter[str] = Counter()
-        self.answers: dict[str, str] = {}
         self.edges = [self._new_edge(), self._new_edge()]
         self.agents: list[Agent] = []
         self.links: list[Link] = []
@@ -87,8 +64,7 @@ class World:
 
     def _new_edge(self) -> Edge:
         self.addresses += 1
-        limits = PATIENT_CLIENT_LIMITS if self.mode.gentle or self.mode.patient else CLIENT_LIMITS
-        name = f"edge-{self.addresses}"
+        name, limits = f"edge-{self.addresses}", self.mode.client_limits
         return Edge(self.addresses, self.mode.client_ends(self.addresses, name, self.chance.getrandbits, limits))
 
     @property
@@ -295,7 +271,7 @@ class World:
         elif isinstance(effect, client_state.Refused):
             self.refused(client)
         elif isinstance(effect, client_state.Deliver):
-            self.deliver(client, _parsed(bytes(effect.payload)))
+            self.delivered(client, parsed(bytes(effect.payload)))
         elif isinstance(effect, client_state.Hold):
             client.held = effect.held
         elif isinstance(effect, client_state.Ended):
@@ -304,17 +280,8 @@ class World:
     # --- the browser --------------------------------------------------------------------------------------------
 
     def execute(self, socket: ChromeSocket, payload: bytes) -> None:
-        command = _parsed(payload)
-        op = command["params"]["op"]
-        client = self.by_channel[socket.channel]
-        self.executions[op] += 1
-        if self.executions[op] > 1:
-            raise Violation("I1: executed twice")
-        if self.answers.get(op) == "no":
-            raise Violation("I3: executed after it was answered as not executed")
-        if socket.executed >= len(client.issued) or client.issued[socket.executed] != op:
-            raise Violation("I4: commands reached the browser out of order")
-        socket.executed += 1
+        command = parsed(payload)
+        self.executed(self.by_channel[socket.channel], socket, command["params"]["op"])
         socket.running.append(command)
 
     def plug(self, agent: Agent, channel: bytes) -> None:
@@ -325,7 +292,7 @@ class World:
     def browser_says(self, agent: Agent, socket: ChromeSocket, *, event: bool) -> None:
         """One message of Chrome's: the answer to any running command, or an event."""
         socket.said += 1
-        pad = _padded(BIG_BYTES if self.chance.random() < self.mode.big else self.chance.choice((1, 20, 60)))
+        pad = padded(BIG_BYTES if self.chance.random() < self.mode.big else self.chance.choice((1, 20, 60)))
         if event and self.chance.random() < 0.15:
             socket.sessions += 1
             params = f'{{"sessionId":"S{socket.sessions}","no":{socket.said}}}'
@@ -335,6 +302,7 @@ class World:
         else:
             command = socket.running.pop(self.chance.randrange(len(socket.running)))
             op = command["params"]["op"]
+            self.said[socket.channel, socket.said] = op
             text = f'{{"id":{command["id"]},"result":{{"op":"{op}","no":{socket.said},{pad}}}}}'
         self.apply_device(agent, agent.end.message(socket.channel, text.encode(), self.now, 0))
 
@@ -351,46 +319,10 @@ class World:
         op = f"{client.channel.hex()}.{number}"
         client.issued.append(op)
         client.waiting[number] = op
-        pad = _padded(BIG_BYTES if self.chance.random() < self.mode.big else 10)
+        pad = padded(BIG_BYTES if self.chance.random() < self.mode.big else 10)
         text = f'{{"id":{number},"method":"Page.run","params":{{"op":"{op}",{pad}}}}}'
         self.stats["commands"] += 1
         self.apply_client(client.edge, client.edge.ends.command(client.channel, text.encode(), self.now, 0))
-
-    def deliver(self, client: Client, message: dict[str, Any]) -> None:
-        if "error" in message:
-            words = message["error"]["data"].split()
-            self.answered(client, message["id"], "no" if "executed=no" in words else "unknown")
-            return
-        if message.get("method") == "Target.detachedFromTarget":
-            if client.sessions.pop() != message["params"]["sessionId"]:
-                raise Violation("sessions detached out of order")
-            return
-        if message == {"id": 0, "result": {}}:  # Browser.close
-            return
-        body = message["result"] if "result" in message else message["params"]
-        client.got += 1
-        if body["no"] != client.got:
-            raise Violation(f"I4: message {body['no']} where {client.got} was due")
-        if message.get("method") == "Target.attachedToTarget":
-            client.sessions.append(body["sessionId"])
-        if "result" in message:
-            if client.waiting.get(message["id"]) != body["op"]:
-                raise Violation("I2, I5: an answer nobody waits for")
-            self.answered(client, message["id"], "ok")
-
-    def answered(self, client: Client, number: int, what: str) -> None:
-        op = client.waiting.pop(number, None)
-        if op is None or op in self.answers:
-            raise Violation("I2: answered twice")
-        if what == "ok" and self.executions[op] != 1:
-            raise Violation("I3: ok, but not executed once")
-        if what == "no" and self.executions[op]:
-            raise Violation("I3: answered as not executed, but it was")
-        if what != "ok" and self.mode.gentle:
-            raise Violation(f"I8: {what} where nothing is lost")
-        self.answers[op] = what
-        client.answered += 1
-        self.stats[what] += 1
 
     def refused(self, client: Client) -> None:
         if client.open:

@@ -13,6 +13,7 @@ MODES = {
     "late_open": Mode(late_open=True),
     "gentle": Mode(gentle=True),
     "torn": Mode(torn=True, big=0.5),
+    "hasty": Mode(hasty=True),
 }
 PART_SEEDS = 25
 

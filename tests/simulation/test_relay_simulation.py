@@ -12,8 +12,8 @@ from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.play import Play
 from tests.simulation.seeds import MODES, PART_SEEDS, parts, played
 
-SEEDS = 400  # of each mode
-MORE_SEEDS = 4000
+SEEDS = 350  # of each mode
+MORE_SEEDS = 3350
 MUTANT_SEEDS = 600
 
 

@@ -7,7 +7,7 @@ announces itself, and gives up when the resume window is over.
 from collections.abc import Iterator
 
 from browsergo.core import errors
-from browsergo.core.channel import client_flow, client_frames, client_orphans, payloads
+from browsergo.core.channel import client_deadlines, client_flow, client_frames, client_orphans, payloads
 from browsergo.core.channel.client_state import Channel, DeviceView, Effect, Path, Upgraded
 from browsergo.core.channel.client_table import ClientTable
 from browsergo.core.channel.frames import NO_EDGE, Frame
@@ -161,7 +161,7 @@ class ClientBindings(ClientTable):
         """When `tick` must be called next, on the monotonic clock."""
         entries = self._channels.values()
         times = [t for e in entries for t in (e.deadline, e.retry_at) if t is not None]
-        times += [e.orphans[0].due for e in entries if e.orphans]
+        times += [queue[0].due for e in entries for queue in (e.deadlines, e.orphans) if queue]
         return min(times, default=None)
 
     def tick(self, now: float) -> list[Effect]:
@@ -180,6 +180,13 @@ class ClientBindings(ClientTable):
                     effects.append(self._ask_open(entry))
                 else:
                     silent.add((entry.device, NO_EDGE))
-            elif entry.orphans:
-                client_orphans.settle(entry, now, self._limits, self._edge, effects)
+            if entry.id in self._channels:
+                self._settle(entry, now, effects)
         return effects + self._announce(silent)
+
+    def _settle(self, entry: Channel, now: float, effects: list[Effect]) -> None:
+        """Answer commands that the browser will not answer, or not in time."""
+        if entry.deadlines:
+            client_deadlines.settle(entry, now, self._limits, self._edge, effects)
+        if entry.orphans:
+            client_orphans.settle(entry, now, self._limits, self._edge, effects)

@@ -9,6 +9,7 @@ One ClientEnds serves one process. Times: `now` monotonic seconds, `wall_ns` Uni
 
 from browsergo.core import cdp, errors, relay_messages
 from browsergo.core.channel import (
+    client_deadlines,
     client_endings,
     client_flow,
     client_orphans,
@@ -19,6 +20,7 @@ from browsergo.core.channel.client_bindings import ClientBindings
 from browsergo.core.channel.client_state import (
     Channel,
     Deliver,
+    Due,
     Effect,
     Ended,
     Path,
@@ -69,7 +71,7 @@ class ClientEnds(ClientBindings):
             return self._answered_here(entry, refusal.answer)
         if command.method == "Browser.close":
             return self._closed_by_client(entry, command)
-        return self._accept(entry, command, payload, wall_ns)
+        return self._accept(entry, command, payload, now, wall_ns)
 
     def client_gone(self, channel: bytes) -> list[Effect]:
         """The client's socket is closed: tell the device end, forget everything."""
@@ -120,7 +122,7 @@ class ClientEnds(ClientBindings):
         client_flow.regulate(entry, self._limits, effects)
         return effects
 
-    def _accept(self, entry: Channel, command: cdp.Command, payload: bytes, wall_ns: int) -> list[Effect]:
+    def _accept(self, entry: Channel, command: cdp.Command, payload: bytes, now: float, wall_ns: int) -> list[Effect]:
         entry.seq += 1
         caller = entry.caller
         trace_id = caller.trace_id if caller else self._draw(128).to_bytes(16)
@@ -128,6 +130,8 @@ class ClientEnds(ClientBindings):
         entry.pending[command.id] = Pending(
             entry.seq, command.session_id, command.method, trace, caller.span_id if caller else b"", wall_ns
         )
+        if self._limits.command_deadline_s is not None:
+            client_deadlines.watch(entry, Due(now + self._limits.command_deadline_s, command.id, trace))
         sent = Sent(entry.seq, payload, trace, priorities.of_command(command.method))
         client_flow.keep(entry, sent)
         effects: list[Effect] = []
@@ -209,9 +213,10 @@ class ClientEnds(ClientBindings):
 
     def _answer(self, entry: Channel, command_id: int, payload: Payload, effects: list[Effect], wall_ns: int) -> None:
         pending = entry.pending.pop(command_id, None)
-        if pending is None:  # Playwright asserts on an answer it did not ask for
+        if pending is None or pending.answered:  # Playwright asserts on an answer it does not wait for
             self.late_answers += 1
             client_flow.skip(entry, len(payload), self._limits, self._edge, effects)
+            client_flow.regulate(entry, self._limits, effects)
             return
         effects.append(
             client_endings.finished(entry, command_id, pending, size=len(payload), end_ns=wall_ns, error=None)

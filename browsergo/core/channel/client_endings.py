@@ -28,7 +28,8 @@ def settled(entry: Channel, error: errors.BrowserGoError) -> Iterator[Effect]:
 
 def in_send_order(entry: Channel) -> list[tuple[int, Pending]]:
     """The commands without an answer."""
-    return sorted(entry.pending.items(), key=lambda item: item[1].seq)
+    unanswered = [(command_id, pending) for command_id, pending in entry.pending.items() if not pending.answered]
+    return sorted(unanswered, key=lambda item: item[1].seq)
 
 
 def refused(entry: Channel, command_id: int, pending: Pending, error: errors.BrowserGoError) -> tuple[Finished, bytes]:

@@ -8,7 +8,7 @@ Chrome later than the end of its session is answered by Chrome itself, with -320
 
 from browsergo.core import errors
 from browsergo.core.channel import client_endings, client_flow
-from browsergo.core.channel.client_state import Channel, ClientLimits, Effect, Orphan
+from browsergo.core.channel.client_state import Channel, ClientLimits, Due, Effect
 
 
 def session_gone(entry: Channel, session_id: str, due: float) -> None:
@@ -20,8 +20,8 @@ def session_gone(entry: Channel, session_id: str, due: float) -> None:
     for each in gone:
         entry.sessions.pop(each, None)
     entry.orphans.extend(
-        Orphan(due, command_id, pending.seq)
-        for command_id, pending in client_endings.in_send_order(entry)
+        Due(due, command_id, pending.trace)
+        for command_id, pending in entry.pending.items()  # in send order; an id that was used again is at the end
         if pending.session_id in gone
     )
 
@@ -31,12 +31,14 @@ def settle(entry: Channel, now: float, limits: ClientLimits, source: int, effect
     while entry.orphans and entry.orphans[0].due <= now:
         orphan = entry.orphans.popleft()
         pending = entry.pending.get(orphan.id)
-        if pending is None or pending.seq != orphan.seq:
+        if pending is None or pending.trace != orphan.trace:
             continue  # Chrome has answered it
         if entry.lost:
             entry.orphans.append(orphan._replace(due=now + limits.orphan_patience_s))
             continue
         del entry.pending[orphan.id]
+        if pending.answered:
+            continue
         span, answer = client_endings.refused(entry, orphan.id, pending, errors.SessionGone())
         effects.append(span)
         client_flow.pass_on(entry, answer, limits, source, effects)

@@ -27,6 +27,7 @@ class ClientLimits:
     open_retry_s: float = 0.5
     resume_window_s: float = 30.0
     announce_every_s: float = 1.0
+    command_deadline_s: float | None = None  # until a command must be answered; None: as long as the channel lives
     orphan_patience_s: float = 1.0  # for Chrome's answer to a command whose session is gone
     remembered_devices: int = 10_000
     remembered_sessions: int = 10_000  # a channel's; those beyond get no detached event at its end
@@ -118,14 +119,15 @@ class Pending(NamedTuple):
     trace: bytes
     parent: bytes
     started_ns: int
+    answered: bool = False  # by the relay, too late for the browser: only the id is still taken
 
 
-class Orphan(NamedTuple):
-    """A command whose session is gone: what Chrome has not said to it when it is `due`, it never will."""
+class Due(NamedTuple):
+    """A command, known by its id and trace, that is answered here unless the browser has answered it by then."""
 
     due: float
     id: int
-    seq: int
+    trace: bytes
 
 
 @dataclass(slots=True)
@@ -151,7 +153,8 @@ class Channel:
     unaccepted: deque[Sent] = field(default_factory=deque)
     unaccepted_bytes: int = 0
     pending: dict[int, Pending] = field(default_factory=dict)
-    orphans: deque[Orphan] = field(default_factory=deque)  # in the order in which they are due
+    deadlines: deque[Due] = field(default_factory=deque)  # in the order in which they are due
+    orphans: deque[Due] = field(default_factory=deque)  # of sessions that are gone; likewise
     received: int = 0
     consumed: int = 0
     granted: int = 0

@@ -40,7 +40,7 @@ class ClientTable:
     @property
     def pending_commands(self) -> int:
         """Commands of all clients that have no answer yet."""
-        return sum(len(entry.pending) for entry in self._channels.values())
+        return sum(not each.answered for entry in self._channels.values() for each in entry.pending.values())
 
     def has_channels(self, device: str) -> bool:
         """Whether clients of the device are here."""
