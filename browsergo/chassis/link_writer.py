@@ -1,7 +1,8 @@
 """The writing half of a link connection, at either end: frames of one tick leave as one message.
 
-A message is one batch of at most 260 KiB (or one larger frame), and a tick writes one: what comes meanwhile takes its
-turn among what is still queued, and the connection, whose own buffer is first in, first out, can say that it is full.
+A message is one batch of at most 260 KiB (or one larger frame), less on a thin line (pace.py), and a tick writes one:
+what comes meanwhile takes its turn among what is still queued, and the connection, whose own buffers are first in,
+first out, keeps next to nothing.
 While the peer takes nothing, frames wait; the channels' windows bound how many.
 """
 
@@ -9,7 +10,8 @@ import asyncio
 from collections.abc import Callable
 
 from browsergo.chassis.websocket import WebSocketConnection
-from browsergo.core.channel.frames import BATCH_BYTES, Frame, encode_link_message
+from browsergo.core.channel.frames import Frame, encode_link_message
+from browsergo.core.channel.pace import Pace
 from browsergo.core.channel.queue import FrameQueue, Queued
 
 PING_IDLE_S = 5.0
@@ -21,7 +23,9 @@ class LinkWriter:
 
     def __init__(self, connection: WebSocketConnection, on_taken: Callable[[list[Queued]], None] | None = None) -> None:
         self._connection = connection
-        connection.limit_unsent(BATCH_BYTES)
+        self._pace = Pace()
+        self._limit_bytes = 0
+        self._limit_unsent()
         self._on_taken = on_taken
         self._queue = FrameQueue()
         self._writable = True
@@ -35,6 +39,9 @@ class LinkWriter:
 
     def writable(self, writable: bool) -> None:
         """The peer takes messages slower than they come, or again."""
+        if writable and not self._writable:
+            self._pace.emptied(self._loop.time())
+            self._limit_unsent()
         self._writable = writable
         self._flush_soon()
 
@@ -55,7 +62,15 @@ class LinkWriter:
             self._flush_soon()  # after the connection has written this one
 
     def _write_batch(self) -> None:
+        self._queue.batch_bytes = self._pace.batch_bytes
         batch = self._queue.take_batch()
         if self._on_taken is not None:
             self._on_taken(batch)  # before the write: the peer may have it before we run again
-        self._connection.send_binary(encode_link_message([queued.frame for queued in batch]))
+        message = encode_link_message([queued.frame for queued in batch])
+        self._pace.handing(len(message), self._loop.time())
+        self._connection.send_binary(message)
+
+    def _limit_unsent(self) -> None:
+        if self._pace.unsent_bytes != self._limit_bytes:
+            self._limit_bytes = self._pace.unsent_bytes
+            self._connection.limit_unsent(self._limit_bytes)

@@ -140,10 +140,22 @@ class WebSocketConnection(asyncio.Protocol):
         """What the peer has not taken yet."""
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
-    def limit_unsent(self, high_bytes: int) -> None:
-        """`on_writable(False)` from so many unsent bytes on: among what waits in here there are no turns."""
-        if self._transport is not None:
-            self._transport.set_write_buffer_limits(high=high_bytes)
+    def limit_unsent(self, kernel_bytes: int) -> None:
+        """`on_writable(False)` as soon as anything waits in here; the kernel keeps hardly more than so much unsent.
+
+        What waits here or there is first in, first out: whoever takes turns wants little of it. By itself the kernel
+        keeps up to 4 MB for a line that is slow, which is seconds on a thin one.
+        """
+        if self._transport is None:
+            return
+        self._transport.set_write_buffer_limits(high=0)
+        peer = self._transport.get_extra_info("socket")
+        if (
+            peer is not None
+            and peer.family in {socket.AF_INET, socket.AF_INET6}
+            and hasattr(socket, "TCP_NOTSENT_LOWAT")
+        ):
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, kernel_bytes)
 
     def keep_alive(self, idle_s: float, dead_s: float) -> None:
         """Ping after `idle_s` without a byte from the peer; cut after `dead_s` of silence.

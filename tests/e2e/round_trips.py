@@ -8,10 +8,10 @@ from tests.e2e.raw_cdp import RawClient
 
 
 class Samples:
-    """Round trips of one small command after another, in seconds."""
+    """Round trips of one small command after another, in seconds; `method` is one that answers with its key."""
 
-    def __init__(self, client: RawClient) -> None:
-        self._client = client
+    def __init__(self, client: RawClient, method: str = "Fake.count") -> None:
+        self._client, self._method = client, method
         self._number = 0
         self.taken_s: list[float] = []
 
@@ -20,7 +20,7 @@ class Samples:
         while count > 0 or not until():
             self._number += 1
             began_s = time.perf_counter()
-            answer = self._client.call("Fake.count", {"key": f"small:{self._number}"})
+            answer = self._client.call(self._method, {"key": f"small:{self._number}"})
             self.taken_s.append(time.perf_counter() - began_s)
             assert answer == {"key": f"small:{self._number}"}
             self._client.events.clear()

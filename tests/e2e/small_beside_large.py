@@ -2,6 +2,7 @@
 
 browser            a FakeBrowser; prints its URL and lives until its stdin ends
 large URL BYTES    a client that asks for answers of so many bytes, one after another, and prints a line for each
+flood URL BYTES    a client that takes events of so many bytes, as fast as they come; a line for each megabyte
 
 Each of them has a process of its own: in one Python process the parts of a test would wait for each other, and the test
 would measure itself.
@@ -18,6 +19,8 @@ from tests.fakes.browser import FakeBrowser
 from tests.fakes.stack import ROOT
 
 STOP_TIMEOUT_S = 30.0
+MEGABYTE = 1_000_000
+FLOOD_EVENTS = 1_000_000  # far more than anybody waits for
 
 
 class Beside:
@@ -86,14 +89,20 @@ def _browser() -> None:
         sys.stdin.read()
 
 
-def _large(url: str, size: str) -> None:
+def _until_the_end() -> threading.Event:
+    """Set once stdin has ended."""
     over = threading.Event()
 
-    def wait_for_the_end() -> None:
+    def wait() -> None:
         sys.stdin.read()
         over.set()
 
-    threading.Thread(target=wait_for_the_end, daemon=True).start()
+    threading.Thread(target=wait, daemon=True).start()
+    return over
+
+
+def _large(url: str, size: str) -> None:
+    over = _until_the_end()
     with RawClient(url) as client:
         number = 0
         while not over.is_set():
@@ -106,7 +115,19 @@ def _large(url: str, size: str) -> None:
             print(number, flush=True)
 
 
-PROGRAMS: dict[str, Callable[..., None]] = {"browser": _browser, "large": _large}
+def _flood(url: str, size: str) -> None:
+    over, each = _until_the_end(), max(1, MEGABYTE // int(size))
+    with RawClient(url) as client:
+        client.send(1, "Fake.flood", {"count": FLOOD_EVENTS, "bytes": int(size)})
+        for number in range(FLOOD_EVENTS):
+            if over.is_set():
+                return
+            assert client.socket.recv(timeout=STOP_TIMEOUT_S, decode=False).startswith(b'{"method":"Fake.flooded"')
+            if number % each == 0:
+                print(number, flush=True)
+
+
+PROGRAMS: dict[str, Callable[..., None]] = {"browser": _browser, "large": _large, "flood": _flood}
 
 if __name__ == "__main__":
     PROGRAMS[sys.argv[1]](*sys.argv[2:])

@@ -4,6 +4,7 @@ Commands are executed one after another on each socket, as Chrome's are, and tak
 
 Fake.count {key}            event Fake.counted {key}, answer {key}
 Fake.stamp {key}            the same, both {stamp}: the product, a slash, the key
+Page.stopLoading {key}      answer {key}
 Fake.never {key}            executed, never answered
 Fake.flood {count, bytes}   so many events Fake.flooded {n, filler}, as fast as they are taken, then the answer
 Fake.large {bytes}          answer {filler} of so many bytes, as one WebSocket frame; others go on meanwhile
@@ -142,6 +143,7 @@ class FakeBrowser:
     def _reactions(self) -> dict[str, Callable[[Message], tuple[Message | None, Message]]]:
         return {
             "Fake.count": lambda params: _counted({"key": params["key"]}),
+            "Page.stopLoading": lambda params: (None, params),
             "Fake.stamp": lambda params: self._stamped(params["key"]),
             "Fake.flood": lambda _: (None, {}),
             "Target.attachToTarget": lambda _: self._attached(),

@@ -103,7 +103,7 @@ class TcpProxy:
         self._flows = (asyncio.Event(), asyncio.Event())
         for passage in (*self._flows, self._passage):
             passage.set()
-        server = await asyncio.start_server(self._accept, *self._listen)
+        server = await self._serve()
         self.port = server.sockets[0].getsockname()[1]
         self._started.set()
         await self._stop.wait()
@@ -112,6 +112,12 @@ class TcpProxy:
         for task in self._carrying:
             task.cancel()
         await asyncio.gather(*self._carrying, return_exceptions=True)
+
+    async def _serve(self) -> asyncio.Server:
+        return await asyncio.start_server(self._accept, *self._listen)
+
+    async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(*self._target)
 
     def _abort_all(self) -> int:
         count = len(self._open)
@@ -130,7 +136,7 @@ class TcpProxy:
         self.waiting += 1
         try:
             await self._passage.wait()
-            far_reader, far_writer = await asyncio.open_connection(*self._target)
+            far_reader, far_writer = await self._dial()
         except (OSError, asyncio.CancelledError):
             writer.transport.abort()
             return

@@ -71,11 +71,14 @@ class _Class:
 
 
 class FrameQueue:
-    """The frames that wait for one stream. It has no bound of its own: `queued_bytes` is for who feeds it."""
+    """The frames that wait for one stream. It has no bound of its own: `queued_bytes` is for who feeds it.
+
+    `batch_bytes`, for who empties it, is how large a batch may be.
+    """
 
     def __init__(self, quantum_bytes: int = QUANTUM_BYTES, batch_bytes: int = BATCH_BYTES) -> None:
         self._quantum_bytes = quantum_bytes
-        self._batch_bytes = batch_bytes
+        self.batch_bytes = batch_bytes
         self._arrived: list[Queued] = []  # since the last batch; in no lane yet
         self._lanes: dict[bytes, _Lane] = {}
         self._classes = {priority: _Class(weight * quantum_bytes) for priority, weight in WEIGHTS.items()}
@@ -90,9 +93,9 @@ class FrameQueue:
         self.queued_bytes += HEADER_BYTES + len(frame.payload)
 
     def take_batch(self) -> list[Queued]:
-        """What makes one batch: at most BATCH_BYTES, or one larger frame; [] if nothing is queued."""
+        """What makes one batch: at most `batch_bytes`, or one larger frame; [] if nothing is queued."""
         arrived, self._arrived = self._arrived, []
-        if self.queued_bytes <= self._batch_bytes and not self._lanes:
+        if self.queued_bytes <= self.batch_bytes and not self._lanes:
             self.queued_bytes = 0
             return arrived
         for queued in arrived:
@@ -147,7 +150,7 @@ class FrameQueue:
 
     def _take_in_turn(self) -> list[Queued]:
         taken: list[Queued] = []
-        room = self._batch_bytes
+        room = self.batch_bytes
         while self._lanes:
             due = self._due()
             lane = next(iter(due.lanes.values()))

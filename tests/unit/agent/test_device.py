@@ -64,7 +64,7 @@ class WiredLink:
     def keep_alive(self, idle_s: float, dead_s: float) -> None:
         """No timers."""
 
-    def limit_unsent(self, high_bytes: int) -> None:
+    def limit_unsent(self, kernel_bytes: int) -> None:
         pass
 
     def send_binary(self, message: bytes) -> None:

@@ -22,8 +22,8 @@ class SlowPeer:
         self.told: list[Queued] = []
         self.writer: LinkWriter
 
-    def limit_unsent(self, high_bytes: int) -> None:
-        assert high_bytes == BATCH_BYTES
+    def limit_unsent(self, kernel_bytes: int) -> None:
+        assert kernel_bytes <= BATCH_BYTES
 
     def send_binary(self, message: bytes) -> None:
         """Keep it. It may be at its goal already: the spans of its waiting have ended."""

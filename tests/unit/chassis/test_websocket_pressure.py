@@ -2,7 +2,12 @@
 
 import asyncio
 import contextlib
+import fcntl
+import struct
+import sys
 from collections import Counter
+
+import pytest
 
 from browsergo.chassis import websocket
 from browsergo.chassis.websocket import ABNORMAL
@@ -111,6 +116,38 @@ def test_a_peer_that_does_not_read_makes_us_stop_writing_until_it_does(loop: Loo
             await asyncio.sleep(0.05)
             assert socket.writable == [False]
             assert connection.unsent_bytes > websocket.WRITE_HIGH_BYTES
+            go_on[0].set()
+            await until(lambda: socket.writable == [False, True] and not connection.unsent_bytes, "all is written")
+
+    loop.run(scenario)
+
+
+SIOCOUTQNSD = 0x894B  # linux/sockios.h: what a TCP socket has not sent yet
+KERNEL_BYTES, MESSAGE_BYTES = 64 << 10, 16 << 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what is unsent")
+def test_what_has_no_turns_any_more_is_little_when_the_peer_is_slow(loop: Loop) -> None:
+    go_on: list[asyncio.Event] = []
+
+    async def behave(peer: RawPeer) -> None:
+        await peer.accept()
+        await go_on[0].wait()
+        await until_gone(peer)
+
+    async def scenario() -> None:
+        go_on.append(asyncio.Event())
+        async with dialed(behave) as connection:
+            connection.limit_unsent(KERNEL_BYTES)
+            socket = Socket(connection)
+            while not socket.writable:
+                connection.send_binary(bytes(MESSAGE_BYTES))
+                await asyncio.sleep(0)
+            assert 0 < connection.unsent_bytes <= MESSAGE_BYTES + 16
+            assert connection._transport is not None
+            peer = connection._transport.get_extra_info("socket")
+            unsent = struct.unpack("i", fcntl.ioctl(peer.fileno(), SIOCOUTQNSD, bytes(4)))[0]
+            assert unsent <= 2 * KERNEL_BYTES
             go_on[0].set()
             await until(lambda: socket.writable == [False, True] and not connection.unsent_bytes, "all is written")
 
