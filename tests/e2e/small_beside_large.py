@@ -1,7 +1,8 @@
 """Processes beside a test, for measuring: `python -m tests.e2e.small_beside_large PROGRAM ARGUMENTS...`.
 
 browser            a FakeBrowser; prints its URL and lives until its stdin ends
-large URL BYTES    a client that asks for answers of so many bytes, one after another, and prints a line for each
+large URL BYTES [TIMES]
+                   a client that asks for answers of so many bytes, one after another, and prints a line for each
 flood URL BYTES    a client that takes events of so many bytes, as fast as they come; a line for each megabyte
 
 Each of them has a process of its own: in one Python process the parts of a test would wait for each other, and the test
@@ -101,11 +102,11 @@ def _until_the_end() -> threading.Event:
     return over
 
 
-def _large(url: str, size: str) -> None:
+def _large(url: str, size: str, times: str = "1000000") -> None:
     over = _until_the_end()
     with RawClient(url) as client:
         number = 0
-        while not over.is_set():
+        while number < int(times) and not over.is_set():
             number += 1
             client.send(number, "Fake.large", {"bytes": int(size)})
             answer = client.socket.recv(timeout=STOP_TIMEOUT_S, decode=False)

@@ -313,7 +313,12 @@ class DeviceEnd:
         return [] if entry is None else self._free(entry, error)
 
     def _is_full(self, entry: DeviceChannel) -> bool:
-        return entry.out_bytes >= self._limits.channel_bytes or self._total_bytes >= self._limits.total_bytes
+        """Whether it holds too much; of the last eighth of the total each has its share, whatever others hold."""
+        spared = self._limits.total_bytes // 8
+        short = self._total_bytes >= self._limits.total_bytes - spared
+        return entry.out_bytes >= self._limits.channel_bytes or (
+            short and entry.out_bytes > spared // len(self._channels)
+        )
 
     def _flush(self, entry: DeviceChannel, effects: list[DeviceEffect]) -> None:
         """Send while less than the window is in flight: a message may exceed what is left of it, whatever its size.

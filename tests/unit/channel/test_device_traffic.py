@@ -234,37 +234,66 @@ def test_a_full_channel_without_a_path_is_not_slow_but_away() -> None:
     assert len(up(side.pass_time(1.0), Kind.CLOSED)) == 1
 
 
-def open_other(side: DeviceSide) -> None:
-    side.ask_open("c2", channel=OTHER)
-    at = up(side.dialed(OTHER), Kind.OPENED)[0].at
-    side.receive(Kind.RESUME, channel=OTHER, at=at, payload=payloads.encode_resume(payloads.Resume(0)))
+def open_other(side: DeviceSide, channel: bytes = OTHER) -> None:
+    side.ask_open("c2", channel=channel)
+    at = up(side.dialed(channel), Kind.OPENED)[0].at
+    side.receive(Kind.RESUME, channel=channel, at=at, payload=payloads.encode_resume(payloads.Resume(0)))
 
 
-def test_the_total_bound_stops_whoever_speaks_next_and_frees_it_when_the_other_is_acknowledged() -> None:
-    side, at = open_device(SMALL)
+CROWD = DeviceLimits(credit_messages=1, channel_bytes=2000, total_bytes=3000)
+THIRD = b"3" * 16
+MUCH, LITTLE = event(pad="x" * 700), event(pad="x" * 60)
+
+
+def crowded() -> tuple[DeviceSide, Binding]:
+    """One channel has filled its own bound, and with it most of the total."""
+    side, at = open_device(CROWD)
     open_other(side)
-    assert only(Pause, side.says(event(pad="x" * 300))) == [Pause(CHANNEL, True)]
-    assert only(Pause, side.says(event(), OTHER)) == [Pause(OTHER, True)]
+    open_other(side, THIRD)
+    assert only(Pause, side.says(event(pad="x" * 2000))) == [Pause(CHANNEL, True)]
+    return side, at
+
+
+def test_the_total_bound_stops_those_who_hold_much_until_there_is_room() -> None:
+    side, at = crowded()
+    assert only(Pause, side.says(MUCH, OTHER)) == [Pause(OTHER, True)]
     assert only(Pause, side.acknowledge(at, 1)) == [Pause(CHANNEL, False), Pause(OTHER, False)]
 
 
+def test_the_total_bound_does_not_stop_those_who_hold_little_although_others_take_nothing() -> None:
+    side, _ = crowded()
+    side.says(MUCH, OTHER)
+    assert only(Pause, side.says(LITTLE, THIRD)) == []
+    assert only(Pause, side.says(LITTLE, THIRD)) == [Pause(THIRD, True)]  # now it holds its share of the last eighth
+
+
+def test_the_total_bound_holds_whatever_many_channels_say() -> None:
+    side, _ = open_device(CROWD)
+    channels = [bytes([number]) * 16 for number in range(1, 40)]
+    for channel in channels:
+        open_other(side, channel)
+    speaking, said = [CHANNEL, *channels], 0
+    while speaking:
+        for channel in list(speaking):
+            said += len(LITTLE)
+            if Pause(channel, True) in side.says(LITTLE, channel):
+                speaking.remove(channel)
+    assert said <= CROWD.total_bytes + (len(channels) + 1) * len(LITTLE)
+
+
 def test_the_total_bound_frees_the_others_when_the_one_that_filled_it_ends() -> None:
-    side, _ = open_device(SMALL)
-    open_other(side)
-    side.says(event(pad="x" * 300))
-    side.says(event(), OTHER)
+    side, _ = crowded()
+    side.says(MUCH, OTHER)
     effects = side.receive(Kind.CLOSE, payload=payloads.encode_claim("c1"))
     assert effects == [HangUp(CHANNEL), Pause(OTHER, False)]
 
 
 def test_a_channel_stopped_for_the_total_alone_is_not_slow() -> None:
-    side, _ = open_device(SMALL)
-    open_other(side)
-    side.says(event(pad="x" * 300))
-    side.says(event(), OTHER)
+    side, _ = crowded()
+    side.says(MUCH, OTHER)
     effects = side.pass_time(25.0)
     assert [frame.channel for frame in up(effects, Kind.CLOSED)] == [CHANNEL]
-    assert len(side.end) == 1
+    assert len(side.end) == 2
     assert only(Pause, effects) == [Pause(OTHER, False)]
 
 
