@@ -165,6 +165,7 @@ class StateError(BrowserGoError):
 
 class StaleEpoch(StateError):
     code = "STALE_EPOCH"
+    retryable = True  # by a client; the device's own agent leaves its session
     close_code = 4002
     default_message = "a newer registration of this device exists"
 
@@ -182,6 +183,7 @@ class DeviceGone(StateError):
     """The device end freed a channel; `why` of the frame became the message."""
 
     code = "CHANNEL_GONE"
+    retryable = True
     close_code = 4001
     http_status = 502
     default_message = "the device ended this channel"
