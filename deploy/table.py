@@ -141,8 +141,9 @@ def _edge(plan: Plan, place: EdgePlace) -> ChildSpec:
     words = (
         *("--edge-id", place.edge_id, "--fd", str(place.fd)),
         *("--registry", plan.registry, "--routers", plan.router, "--control", plan.control),
-        *("--signing-key", str(plan.data_dir.signing_key), "--drain-s", str(EDGE_DRAIN_S)),
-        *("--health", plan.health(place.edge_id)),
+        *("--signing-key", str(plan.data_dir.signing_key), "--health", plan.health(place.edge_id)),
+        # When the whole stack stops, there is no other edge that clients could fall upon.
+        *("--drain-s", str(EDGE_DRAIN_S), "--drain-spread-s", "0"),
         *(("--insecure-no-auth",) if plan.insecure_no_auth else ()),
         *(("--device-origin-fd", str(place.device_origin_fd)) if place.device_origin_fd is not None else ()),
     )

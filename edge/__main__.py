@@ -21,7 +21,7 @@ from browsergo.chassis.process import Stop, new_boot, run
 from browsergo.chassis.telemetry import Telemetry
 from browsergo.core import semconv, tokens
 from browsergo.core.channel.client_state import ClientLimits
-from browsergo.core.errors import BrowserGoError, Draining
+from browsergo.core.errors import BrowserGoError
 from browsergo.v2 import membership_pb2, types_pb2
 from edge.admin import EdgeAdmin
 from edge.bridge import Bridge
@@ -33,6 +33,7 @@ from edge.core.origins import Addresses
 from edge.device_origin import ByHost, DeviceOrigin
 from edge.devices import Devices
 from edge.discovery import Discovery
+from edge.drain import Drain
 from edge.gate import EdgeGate, Parts
 from edge.grpc_carrier import GrpcCarrier
 from edge.leases import Leases
@@ -43,8 +44,6 @@ from edge.stubs import ControlStub, RegistryStub
 from edge.tickets import Tickets
 from edge.trunks import Carrier, Trunks
 
-DRAIN_STEP_S = 0.1
-DEVICE_DRAIN_S = 2.0
 PING_TIMEOUT_S = 2.0
 HEALTH_GRACE_S = 0.2  # for answers to probes; whoever watches has been told
 
@@ -85,10 +84,10 @@ class Edge:
         self.membership = Membership(self.registry.channel, _member(self.run_id), log)
         self.bridge = Bridge(self.run_id.boot, self.trunks, self.telemetry, log)
         limits = ClientLimits(resume_window_s=config.resume_window_s, command_deadline_s=config.command_deadline_s)
-        self.placement = Placement(self.registry, log)
+        self.devices = Devices(self.bridge, log)
+        self.placement = Placement(self.registry, self.devices.placed, log)
         self.clients = Clients(self.bridge, config.edge_id, self.placement, limits, log)
         self.overload = Overload(limits_of(config), self.clients, log)
-        self.devices = Devices(self.bridge, log)
         self.leases = Leases(self.devices, self.registry, self.run_id, config.lease_renewal_s, log)
         self.gate = EdgeGate(
             Parts(
@@ -139,18 +138,8 @@ class Edge:
         self.gate.draining = True
         for server in self.servers:
             server.stop_accepting()
-        for session in self.devices:
-            session.control.drain("the edge is shutting down")
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self.config.drain_s
-        devices_until = loop.time() + min(DEVICE_DRAIN_S, self.config.drain_s)
-        while loop.time() < until and not stop.forced.is_set():
-            if not self.gate.counts()["cdp"] and (not len(self.devices) or loop.time() > devices_until):
-                break
-            await asyncio.sleep(DRAIN_STEP_S)
-        self.clients.end_all(Draining())
-        for session in self.devices:
-            self.devices.remove(session, Draining())
+        drain = Drain(self.clients, self.devices, self.config, lambda: self.gate.counts()["cdp"], self.log)
+        await drain.run(stop.forced)
 
 
 def _member(edge: types_pb2.EdgeRun) -> membership_pb2.Member:

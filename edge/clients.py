@@ -132,9 +132,13 @@ class Clients:
         """End a channel from this side; the client is told in full."""
         self._apply(self._ends.end(channel, error))
 
+    def open_channels(self) -> list[bytes]:
+        """The channels whose clients are here."""
+        return list(self._sockets)
+
     def end_all(self, error: errors.BrowserGoError) -> None:
         """End every channel from this side."""
-        for channel in list(self._sockets):
+        for channel in self.open_channels():
             self.end(channel, error)
 
     # --- overload ------------------------------------------------------------------------------------

@@ -55,6 +55,9 @@ class EdgeConfig(ProcessConfig):
         default=["devtools://devtools"], description="Origins that may connect; a web page is never one by default"
     )
     drain_s: float = Field(default=600.0, ge=0.0, description="how long clients may finish after SIGTERM")
+    drain_spread_s: float = Field(
+        default=120.0, ge=0.0, description="over how long the clients are sent away that have not; 0: all at once"
+    )
     max_client_message_bytes: int = Field(default=64 << 20, ge=1024, description="largest message a client may send")
     heartbeat_interval_s: float = Field(default=20.0, ge=1.0, le=300.0, description="how often devices report")
     lease_renewal_s: float = Field(default=15.0, ge=0.5, description="how often leases are renewed, in one batch")

@@ -14,10 +14,10 @@ from browsergo.core.errors import (
     BrowserGoError,
     DeadlineExceeded,
     DeviceLost,
-    DeviceReplaced,
     Forbidden,
     MessageTooBig,
     StaleEpoch,
+    TakenOver,
 )
 from browsergo.core.tokens import Grant
 from browsergo.v2 import registry_pb2
@@ -125,11 +125,12 @@ class DeviceSocket:
         if current is not None and current.epoch > given.epoch:
             self.close(StaleEpoch())  # a later registration was faster
         elif self._connection.is_open:
-            self._acknowledge(self._adopt(registration, given), message_id)
+            took_over = given.HasField("replaced") and given.replaced.identity.instance_id != registration.instance_id
+            self._acknowledge(self._adopt(registration, given), message_id, took_over=took_over)
         elif not self._devices.expects(device, given.epoch):  # else it was kept for a newer connection
             await self._release(device, given.epoch)
 
-    def _acknowledge(self, session: Session, message_id: MessageId | None) -> None:
+    def _acknowledge(self, session: Session, message_id: MessageId | None, *, took_over: bool) -> None:
         ack = Acknowledgement(
             session.device,
             session.state.value,
@@ -140,6 +141,7 @@ class DeviceSocket:
             self._config.link_pool,
             int(self._config.resume_window_s * 1000),
             self._devices.traced,
+            took_over,
         )
         self._send(messages.REGISTER_ACK, messages.acknowledgement_body(ack), message_id)
         self._watch_silence()
@@ -185,7 +187,7 @@ class DeviceSocket:
 
     def close(self, error: BrowserGoError) -> None:
         """Tell the device why, and close."""
-        if isinstance(error, DeviceReplaced):
+        if isinstance(error, TakenOver):
             self._send(messages.TAKEN_OVER, {"retryAfter": 60_000})
         else:
             body: dict[str, object] = {

@@ -75,6 +75,8 @@ class Session:
         self.registered_unix_ms = int(time.time() * 1000)
         self.last_seen_s = time.monotonic()
         self.resource: Resource | None = None
+        self.leaving = False  # it was asked to go to another edge
+        self.fenced = False  # it has gone there: the registry knows it elsewhere
 
     def happened(self, what: Input) -> bool:
         """Advance the state machine; whether the state changed."""
@@ -149,7 +151,7 @@ class Devices:
         old = self._sessions.pop(session.device, None)
         if old is not None:
             same = old.registration.instance_id == session.registration.instance_id
-            error = errors.StaleEpoch("registered again") if same else errors.DeviceReplaced()
+            error = errors.StaleEpoch("registered again") if same else errors.TakenOver()
             self._end(old, error)
         self._sessions[session.device] = session
         self.changed.set()
@@ -163,6 +165,22 @@ class Devices:
         self._end(session, error)
         self.changed.set()
         return True
+
+    def drain(self, reason: str) -> None:
+        """Ask every device to go to another edge; it is served until it does."""
+        for session in self:
+            session.leaving = True
+            session.control.drain(reason)
+
+    def end_all(self, error: errors.BrowserGoError) -> None:
+        """Every device must go now."""
+        for session in self:
+            self.remove(session, error)
+
+    def placed(self, device: str, edge: int | None) -> None:
+        """The registry tells which edge run holds a device: if it is another than this, its lease here is over."""
+        if device in self._sessions and edge not in (None, self._bridge.boot):
+            self.changed.set()
 
     def _end(self, session: Session, error: errors.BrowserGoError) -> None:
         self._log.info(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import structlog
 
-from browsergo.core.errors import BrowserGoError, DeviceReplaced
+from browsergo.core.errors import BrowserGoError, TakenOver
 from browsergo.v2 import types_pb2
 from edge.devices import Devices, Session
 from edge.stubs import RegistryStub, identity_of, state_number
@@ -14,6 +14,7 @@ from edge.stubs import RegistryStub, identity_of, state_number
 BATCH = 1000
 BATCH_BYTES = 4 << 20  # half of what a gRPC message may have
 RETRY_S = 0.5
+LEAVE_WITHIN_S = 5.0  # a device that was asked to leave, from when it is registered elsewhere
 
 
 class Leases:
@@ -61,15 +62,20 @@ class Leases:
             if not self._devices.expects(device, epoch):  # asked anew each time: it may come back while others go
                 await self._registry.release(device, epoch)
                 del self._held[device]
-        here = {session.device: session for session in self._devices}
+        here = {session.device: session for session in self._devices if not session.fenced}
         self._held.update({device: session.epoch for device, session in here.items()})
         for batch in _batches([self._device(session) for session in here.values()]):
             for device in await self._registry.renew(batch):
                 self._fence(here[device])
 
     def _fence(self, session: Session) -> None:
+        """It is registered elsewhere. If it was asked to go there, it says goodbye itself, once its channels have."""
         self._held.pop(session.device, None)
-        self._devices.remove(session, DeviceReplaced())
+        session.fenced = True
+        if session.leaving:
+            asyncio.get_running_loop().call_later(LEAVE_WITHIN_S, self._devices.remove, session, TakenOver())
+        else:
+            self._devices.remove(session, TakenOver())
 
     def _device(self, session: Session) -> types_pb2.Device:
         seen_ago_s = time.monotonic() - session.last_seen_s

@@ -1,18 +1,28 @@
 """Finding the edge of a device: as the registry's watch told, and without a registry as it told last."""
 
+from collections.abc import AsyncIterator, Callable
+
 import structlog
 
 from browsergo.chassis.following import Follower
 from browsergo.core.errors import DeadlineExceeded, ServiceUnavailable
+from browsergo.core.views import Told
 from edge.stubs import RegistryStub
 
 
 class Placement:
     """Routes of all devices, kept by a watch of the registry."""
 
-    def __init__(self, registry: RegistryStub, log: structlog.typing.FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        registry: RegistryStub,
+        placed: Callable[[str, int | None], None],
+        log: structlog.typing.FilteringBoundLogger,
+    ) -> None:
+        """`placed` hears of every device and the edge run that holds it, None for none."""
         self._registry = registry
-        self.routes = Follower(registry.watch_routes, "routes", log)
+        self._placed = placed
+        self.routes = Follower(self._watch, "routes", log)
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -33,3 +43,10 @@ class Placement:
             if known is None:
                 raise
             return known
+
+    async def _watch(self, generation: int, revision: int) -> AsyncIterator[Told[int]]:
+        async for told in self._registry.watch_routes(generation, revision):
+            entries = list(told.entries)
+            for device, edge in entries:
+                self._placed(device, edge)
+            yield told._replace(entries=entries)

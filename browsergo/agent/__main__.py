@@ -14,7 +14,7 @@ from browsergo.agent.browser import Browser, BrowserWatch, Version
 from browsergo.agent.chrome import Chrome, find_chrome, is_program
 from browsergo.agent.config import AgentConfig, Compression
 from browsergo.agent.device import Device
-from browsergo.agent.session import EdgeSession
+from browsergo.agent.stays import Stays
 from browsergo.chassis.config import load_or_exit, refuse
 from browsergo.chassis.logs import configure_logs
 from browsergo.chassis.process import Stop, run
@@ -25,16 +25,9 @@ from browsergo.core.errors import (
     BrowserGoError,
     BrowserUnavailable,
     DeviceGone,
-    DeviceReplaced,
     DeviceRestarted,
-    Forbidden,
-    HandshakeRefused,
-    Unauthenticated,
 )
 
-BUSY_RETRY_S = 0.5
-RETRY_CAP_S = 30.0
-TAKEN_OVER_PAUSE_S = 60.0
 BROWSER_RETRY_CAP_S = 10.0
 _NO_CHROME = (
     "no Chrome or Chromium found: install one, name one with --chrome PATH,"
@@ -52,7 +45,7 @@ class Agent:
         self._program = program
         self._log = log
         self._instance = uuid.uuid4().hex
-        self._session: EdgeSession | None = None
+        self._stays: Stays | None = None
 
     async def run(self) -> None:
         """Until cancelled: a browser, a boot, and again when the browser dies."""
@@ -88,7 +81,8 @@ class Agent:
 
     async def _serve(self, device: Device, version: Version, life: Chrome | BrowserWatch) -> None:
         """Serve this boot until its browser ends (then return) or the agent is stopped (then cancelled)."""
-        serving = asyncio.create_task(self._keep_registered(device, version))
+        stays = self._stays = Stays(self._config, device, lambda: self._registration(device, version), self._log)
+        serving = asyncio.create_task(stays.keep())
         timing = asyncio.create_task(device.keep_time())
         tasks: set[asyncio.Task[Any]] = {serving, timing, asyncio.create_task(life.ended())}
         try:
@@ -109,46 +103,8 @@ class Agent:
     async def _part(self, device: Device, error: BrowserGoError) -> None:
         """Tell the clients, then the edge: told first, it would no longer listen to the rest."""
         await device.end(error)
-        if self._session is not None:
-            self._session.leave(error.message)
-
-    async def _keep_registered(self, device: Device, version: Version) -> None:
-        backoff = Backoff(0.2, RETRY_CAP_S)
-        turn = 0
-        while True:
-            url = self._config.edges[turn % len(self._config.edges)]
-            session = self._session = EdgeSession(url, self._token(), device, self._config.pool, self._log)
-            pause_s = 0.0
-            try:
-                await session.run(self._registration(device, version))
-            except DeviceReplaced as error:
-                backoff.reset()
-                pause_s = TAKEN_OVER_PAUSE_S * (1 + random.random() / 2)
-                self._log.error("taken over", reason=error.message, retry_in_s=round(pause_s, 2))
-            except BrowserGoError as error:
-                turn += 1
-                pause_s = self._pause_s(session, device, backoff)
-                refused = isinstance(error, HandshakeRefused | Unauthenticated | Forbidden)
-                say = self._log.error if refused else self._log.warning
-                what = "refused by the edge" if refused else "edge lost"
-                say(what, edge=url, reason=error.message, retry_in_s=round(pause_s, 2))
-            await asyncio.sleep(pause_s)
-
-    def _pause_s(self, session: EdgeSession, device: Device, backoff: Backoff) -> float:
-        """How long to wait after a loss: little when clients wait, longer and longer when nobody lets us in."""
-        if not session.registered.is_set():
-            return backoff.next_delay_s(random.random())
-        backoff.reset()
-        return random.random() * (BUSY_RETRY_S if device.channels else self._config.idle_retry_s)
-
-    def _token(self) -> str:
-        try:
-            return self._config.read_token()
-        except OSError as error:
-            self._log.error("token cannot be read", reason=error.strerror)
-        except ValueError as error:
-            self._log.error("token cannot be read", reason=str(error))
-        return ""
+        if self._stays is not None:
+            self._stays.leave(error.message)
 
     def _registration(self, device: Device, version: Version) -> Registration:
         name, _, number = version.product.partition("/")

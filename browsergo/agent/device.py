@@ -6,7 +6,7 @@ import json
 import random
 import time
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -38,6 +38,14 @@ _NO_COMPRESSION = Compression("off", 0)
 FETCHES_AT_ONCE = 8  # a person's DevTools ask for hundreds of files
 
 
+class Registered(NamedTuple):
+    """A registration of this boot, numbered in the order in which they were given."""
+
+    number: int
+    epoch: int
+    took_over: bool = False
+
+
 class Device:
     """One boot of this device: its device end, Chrome sockets and links."""
 
@@ -64,13 +72,13 @@ class Device:
         self._is_far = False  # the edge, as of the newest link
         self._fetch_turns = asyncio.Semaphore(FETCHES_AT_ONCE)
         self._arrived_ns = 0
+        self._registrations = 0
         self.epoch = 0
         self.spans = SpanRecorder(device_id)
 
-    @property
-    def has_link(self) -> bool:
-        """Whether any link is up."""
-        return bool(self._links)
+    def has_link(self, registered: Registered) -> bool:
+        """Whether any link of this registration is up."""
+        return any(link.registration == registered.number for link in self._links.values())
 
     @property
     def channels(self) -> int:
@@ -84,14 +92,15 @@ class Device:
 
     # --- links -----------------------------------------------------------------------------------
 
-    def registered(self, epoch: int, trace: bool) -> None:
-        """The edge's ack: links that follow belong to this epoch."""
+    def registered(self, epoch: int, *, trace: bool, took_over: bool = False) -> Registered:
+        """The edge's ack, which `add_link` wants to know. Until its first link is up, earlier ones go on."""
+        self._registrations += 1
         self.epoch = epoch
         self.spans.enabled = trace
-        self._end.registered(epoch)
+        return Registered(self._registrations, epoch, took_over)
 
-    def add_link(self, connection: ClientConnection, on_closed: "asyncio.Future[str]") -> Link:
-        """A link connection is open."""
+    def add_link(self, connection: ClientConnection, on_closed: "asyncio.Future[str]", registered: Registered) -> Link:
+        """A link connection is open. What lives on links of earlier registrations moves to it."""
         self._link_numbers += 1
 
         def closed(link: Link, code: int, reason: str) -> None:
@@ -102,12 +111,16 @@ class Device:
             if not on_closed.done():
                 on_closed.set_result(f"{code} {reason}".strip())
 
-        link = Link(self._link_numbers, connection, self._from_link, closed)
+        link = Link(self._link_numbers, connection, self._from_link, closed, registered.number)
+        earlier = [each for each in self._links.values() if each.registration < link.registration]
         self._links[link.number] = link
         self._is_far = not connection.peer_is_this_machine
         self._no_links.clear()
         link.start()
+        self._end.registered(registered.epoch, took_over=registered.took_over)
         self._apply(self._end.link_up(link.number, time.monotonic()))
+        for each in earlier:  # they stay open for answers to what came over them, until their session ends
+            self._apply(self._end.link_lost(each.number, time.monotonic()))
         return link
 
     def _from_link(self, link: Link, arrived: list[Frame]) -> None:
@@ -251,21 +264,23 @@ class Device:
         while link is not None and (payload := self.spans.take()) is not None:
             link.push(Frame(Kind.SPANS, payload=payload))
 
+    def give_up(self, error: errors.BrowserGoError) -> None:
+        """Another instance has the device: nobody will claim these channels any more."""
+        self._apply(self._end.close_all(error))
+
     async def end(self, error: errors.BrowserGoError) -> None:
         """End every channel and say so; returns when the edge has read it (its close frames), or takes too long."""
         self._apply(self._end.close_all(error))
         self._report_spans()
-        self.close_links()
+        self._close_links()
         if self._links:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LEAVE_WITHIN_S):
                     await self._no_links.wait()
 
-    def close_links(self) -> None:
-        """Close the links; their frames are written first."""
+    def _close_links(self) -> None:
         for link in list(self._links.values()):
-            link.flush_now()
-            link.close(1000, "")
+            link.flush_and_close()
 
     def cancel_work(self) -> None:
         """Stop dialing and fetching: this boot is over."""

@@ -18,8 +18,10 @@ class Link:
         connection: ClientConnection,
         on_frames: Callable[["Link", list[Frame]], None],
         on_closed: Callable[["Link", int, str], None],
+        registration: int,
     ) -> None:
         self.number = number
+        self.registration = registration  # by number
         self._connection = connection
         self._on_frames = on_frames
         self._on_closed = on_closed
@@ -37,6 +39,11 @@ class Link:
     def flush_now(self) -> None:
         """Write what is queued: the connection is about to be closed."""
         self._writer.flush_all()
+
+    def flush_and_close(self) -> None:
+        """Close it; what is queued is written first."""
+        self.flush_now()
+        self.close(1000, "")
 
     def close(self, code: int, reason: str) -> None:
         """Close it."""

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from browsergo.agent.device import Device
+from browsergo.agent.device import Device, Registered
 from browsergo.agent.ejection import Ejection
 from browsergo.agent.websocket import ClientConnection, dial
 from browsergo.core import device_messages as messages
@@ -18,8 +18,8 @@ from browsergo.core.errors import (
     BadMessage,
     BrowserGoError,
     DeadlineExceeded,
-    DeviceReplaced,
     ServiceUnavailable,
+    TakenOver,
     from_code,
 )
 
@@ -54,9 +54,7 @@ class _Control:
 
     def on_closed(self, code: int, reason: str) -> None:
         """The edge is gone, or let us go."""
-        error = (
-            DeviceReplaced(reason) if code == DeviceReplaced.close_code else BrowserGoError(f"closed {code} {reason}")
-        )
+        error = TakenOver(reason) if code == TakenOver.close_code else BrowserGoError(f"closed {code} {reason}")
         if self._inbox.full():
             self._inbox.get_nowait()
         self._inbox.put_nowait(error)
@@ -93,10 +91,16 @@ class EdgeSession:
         self._pool = pool
         self._log = log
         self._control: _Control | None = None
+        self._handed_over = False
         self.registered = asyncio.Event()
+        self.linked = asyncio.Event()
+        self.told_to_leave = asyncio.Event()
 
     async def run(self, registration: Registration) -> None:
-        """Register, then serve until the edge is lost. Always raises, a BrowserGoError in the ordinary case."""
+        """Register, then serve until the edge is lost. Always raises, a BrowserGoError in the ordinary case.
+
+        An edge that tells us to leave is served on: it is for our owner to find another one first.
+        """
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         connection = await self._dial(
             "/v2/device", messages.SUBPROTOCOL, headers, CONTROL_MESSAGE_BYTES, DIAL_TIMEOUT_S
@@ -104,21 +108,20 @@ class EdgeSession:
         control = self._control = _Control(connection)
         try:
             ack = await self._register(control, registration)
-            self._device.registered(ack.epoch, ack.trace)
+            registered = self._device.registered(ack.epoch, trace=ack.trace, took_over=ack.took_over)
             self.registered.set()
             self._log.info("registered", epoch=ack.epoch, edge=f"{self._host}:{self._port}")
-            await self._serve(control, ack)
+            await self._serve(control, ack, registered)
         finally:
-            self._device.close_links()
             connection.close(1000, "")
 
-    async def _serve(self, control: _Control, ack: Acknowledgement) -> None:
+    async def _serve(self, control: _Control, ack: Acknowledgement, registered: Registered) -> None:
         """Links, heartbeats and the edge's messages until one of them fails: raises why.
 
         No TaskGroup: in Python 3.11 one that fails in the moment in which it is cancelled from outside tells of the
         failure only (CPython's gh-116720), so that whoever cancelled it would wait for ever.
         """
-        links = (self._keep_link(ack) for _ in range(max(1, min(self._pool, ack.link_pool))))
+        links = (self._keep_link(ack, registered) for _ in range(max(1, min(self._pool, ack.link_pool))))
         work = (*links, self._heartbeats(control, ack), self._listen(control))
         tasks = [asyncio.create_task(coroutine) for coroutine in work]
         ended: list[asyncio.Task[None]] = []
@@ -131,6 +134,10 @@ class EdgeSession:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         raise _most_telling(error for task in ended if not task.cancelled() and (error := task.exception()) is not None)
+
+    def hand_over(self) -> None:
+        """Another session has the device's channels: links that are open stay so, and there will be no more."""
+        self._handed_over = True
 
     def leave(self, reason: str) -> None:
         """Say goodbye, so that the edge need not wait for silence; only when it has read what the links had to say."""
@@ -164,7 +171,7 @@ class EdgeSession:
             raise BadMessage(f"expected {messages.REGISTER_ACK}, not {answer.type[:64]}")
         return messages.read_acknowledgement(answer.body)
 
-    async def _keep_link(self, ack: Acknowledgement) -> None:
+    async def _keep_link(self, ack: Acknowledgement, registered: Registered) -> None:
         """One member of the pool; dialed again while the registration lives.
 
         One that cannot be dialed is left alone for a while, as long as another carries its channels. Raises
@@ -172,30 +179,34 @@ class EdgeSession:
         """
         headers = {"Authorization": f"Bearer {ack.link_ticket}"}
         member = Ejection()
-        while True:
+        while not self._handed_over:
             try:
                 connection = await self._dial(
                     ack.link_url, messages.LINK_SUBPROTOCOL, headers, MAX_LINK_MESSAGE_BYTES, LINK_DIAL_TIMEOUT_S
                 )
             except ServiceUnavailable as error:
-                if not self._device.has_link:
+                if not self._device.has_link(registered):
                     raise
                 await asyncio.sleep(self._failed(member, error.message))
                 continue
             began_s = time.monotonic()
-            reason = await self._linked(connection)
+            reason = await self._linked(connection, registered)
             if time.monotonic() - began_s > LINK_WORKS_S:
                 member.worked()
             await asyncio.sleep(self._failed(member, reason))
 
-    async def _linked(self, connection: ClientConnection) -> str:
+    async def _linked(self, connection: ClientConnection, registered: Registered) -> str:
         """A link of the device until it is closed: the reason."""
+        if self._handed_over:
+            connection.close(1000, "")
+            return "too late"
         closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        link = self._device.add_link(connection, closed)
+        link = self._device.add_link(connection, closed, registered)
+        self.linked.set()
         try:
             return await closed
         except asyncio.CancelledError:
-            link.close(1000, "")
+            link.flush_and_close()
             raise
 
     def _failed(self, member: Ejection, reason: str) -> float:
@@ -220,9 +231,9 @@ class EdgeSession:
             if message.type == messages.ERROR:
                 raise _told(message)
             if message.type == messages.TAKEN_OVER:
-                raise DeviceReplaced
+                raise TakenOver
             if message.type == messages.DRAIN:
-                raise BrowserGoError("the edge is draining")
+                self.told_to_leave.set()
 
 
 def _told(message: Envelope) -> BrowserGoError:
@@ -233,6 +244,6 @@ def _most_telling(errors: Iterable[BaseException]) -> BaseException:
     """Of several ends, in the order in which they came: what is a bug, else a takeover, else the first."""
 
     def rank(error: BaseException) -> int:
-        return 2 if isinstance(error, DeviceReplaced) else 1 if isinstance(error, BrowserGoError) else 3
+        return 2 if isinstance(error, TakenOver) else 1 if isinstance(error, BrowserGoError) else 3
 
     return max(errors, key=rank)

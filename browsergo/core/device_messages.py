@@ -7,7 +7,7 @@ One message is `{type, id?, timestamp, data, metadata?}` (timestamp: Unix ms). R
     device -> server  device:register      {deviceInfo{deviceId, name, version, type, capabilities{...},
                                             metadata, labels}, instanceId, bootId, previousEpoch?}
     server -> device  device:register:ack  {deviceId, state, epoch, heartbeatInterval, link{url, ticket, pool},
-                                            resumeWindow, trace}
+                                            resumeWindow, trace, tookOver}
     device -> server  device:heartbeat     {deviceId}
     server -> device  device:heartbeat:ack {deviceId, serverTime, status}
     device -> server  device:disconnect    {deviceId, reason}
@@ -211,6 +211,7 @@ class Acknowledgement:
     link_pool: int
     resume_window_ms: int
     trace: bool
+    took_over: bool = False  # another instance held the device
 
 
 def acknowledgement_body(ack: Acknowledgement) -> dict[str, Any]:
@@ -223,6 +224,7 @@ def acknowledgement_body(ack: Acknowledgement) -> dict[str, Any]:
         "link": {"url": ack.link_url, "ticket": ack.link_ticket, "pool": ack.link_pool},
         "resumeWindow": ack.resume_window_ms,
         "trace": ack.trace,
+        "tookOver": ack.took_over,
     }
 
 
@@ -239,6 +241,7 @@ def read_acknowledgement(body: Mapping[str, Any]) -> Acknowledgement:
         _whole(link, "pool"),
         _whole(body, "resumeWindow"),
         body.get("trace") is True,
+        body.get("tookOver") is True,
     )
 
 

@@ -2,7 +2,8 @@
 
     BrowserGoError
     ├── NetworkError       connections that drop or never come up
-    │   ├── DeviceOffline, DeviceLost, DeviceRestarted, EdgeLost, ServiceUnavailable, DeadlineExceeded
+    │   ├── DeviceOffline, DeviceLost, DeviceRestarted, DeviceReplaced, EdgeLost
+    │   ├── ServiceUnavailable, DeadlineExceeded
     │   ├── HandshakeRefused
     ├── ProtocolError      somebody said what may not be said
     │   ├── BadMessage, BadFrame, UnsupportedVersion, MessageTooBig
@@ -13,7 +14,7 @@
     └── BusinessError      understood, and refused
         ├── DeviceNotFound, TargetNotFound, FrontendNotFound, EdgeNotFound, NoSuchEndpoint, BrowserUnavailable
         ├── MethodNotAllowed
-        ├── InvalidArgument, InvalidDeviceId, DeviceConflict, DeviceReplaced
+        ├── InvalidArgument, InvalidDeviceId, DeviceConflict, TakenOver
         └── Unauthenticated, TokenExpired, Forbidden, BadHost, BadOrigin
 
 The five categories are the seed's; close codes and HTTP statuses are those of design/delivery.md
@@ -79,6 +80,14 @@ class DeviceRestarted(NetworkError):
     code = "DEVICE_RESTARTED"
     close_code = 4001
     default_message = "the device's agent or browser was restarted"
+
+
+class DeviceReplaced(NetworkError):
+    """For clients; the instance that lost the device is told TakenOver."""
+
+    code = "DEVICE_REPLACED"
+    close_code = 4002
+    default_message = "another instance took this device over"
 
 
 class EdgeLost(NetworkError):
@@ -301,7 +310,7 @@ class DeviceConflict(BusinessError):
     default_message = "another instance holds this device id"
 
 
-class DeviceReplaced(BusinessError):
+class TakenOver(BusinessError):
     code = "TAKEN_OVER"
     grpc_status = "ABORTED"
     http_status = 409

@@ -2,13 +2,14 @@
 
 import re
 import threading
+import time
 from collections.abc import Callable
 
 from websockets.exceptions import ConnectionClosed
 
 from tests.e2e.raw_cdp import Message, RawClient
 
-DEVICE_LOST, NO_CLOSE_FRAME = 4001, 1006
+DEVICE_LOST, DEVICE_REPLACED, DRAINING, NO_CLOSE_FRAME = 4001, 4002, 4004, 1006
 RELAY_ERROR = -32000
 PATIENCE_S = 25.0
 MOST_UNREAD = 5  # in a tenth of a second: as long as a busy client takes to see that it is closed
@@ -20,6 +21,7 @@ class Ending:
     def __init__(self, client: RawClient, first_id: int, messages: list[Message], sent: list[int]) -> None:
         self.messages, self.sent = messages, sent
         self.code, self.reason = client.socket.close_code, client.socket.close_reason or ""
+        self.closed_s = time.monotonic()
         self.answers = [message for message in messages if "id" in message and message["id"] >= first_id]
         self.errors = [message for message in self.answers if "error" in message]
         self.words = {message["id"]: self.executed(message) for message in self.errors}
@@ -51,7 +53,7 @@ class Ending:
                 f"{number}: {told}, executed {times} times"
             )
 
-    def check(self, session: str) -> None:
+    def check(self, session: str, code: int = DEVICE_LOST) -> None:
         """All answered once, errors in send order and last, `no` only after the last `unknown`, then detached."""
         answered = sorted(message["id"] for message in self.answers)
         assert answered == self.sent, (
@@ -64,7 +66,7 @@ class Ending:
         assert all(message["sessionId"] == session for message in self.errors)
         assert self.messages[-1 - len(self.errors) :] == [*self.errors, *self.detached]
         assert [message["params"]["sessionId"] for message in self.detached] == [session]
-        assert self.code == DEVICE_LOST, self.reason
+        assert self.code == code, self.reason
         assert self.reason
 
 

@@ -64,11 +64,20 @@ def _appearing(lines: Callable[[], dict[ProcessId, str]], fits: Callable[[str], 
 
 def kill(victim: ProcessId) -> None:
     """SIGKILL, and wait for its end."""
+    _end(victim, signal.SIGKILL)
+
+
+def drain(victim: ProcessId) -> None:
+    """SIGTERM, and wait for its end."""
+    _end(victim, signal.SIGTERM)
+
+
+def _end(victim: ProcessId, number: signal.Signals) -> None:
     descriptor = os.pidfd_open(victim.pid)
     try:
-        os.kill(victim.pid, signal.SIGKILL)
+        os.kill(victim.pid, number)
         ended, _, _ = select.select([descriptor], [], [], 10)
-        assert ended, f"pid {victim.pid} survives SIGKILL"
+        assert ended, f"pid {victim.pid} survives {number.name}"
     finally:
         os.close(descriptor)
 

@@ -5,13 +5,18 @@ clients of the two devices say is the same: a message that went astray is seen.
 """
 
 import signal
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from tests.e2e import faults
+from tests.e2e.at_once import together
+from tests.e2e.endings import NO_CLOSE_FRAME, Ending, talk_to_the_end
+from tests.e2e.figures import say
 from tests.e2e.fleet import asking_a_fake
+from tests.e2e.raw_cdp import RawClient
 from tests.e2e.steady_client import SteadyClient
 from tests.fakes.browser import FakeBrowser
 from tests.fakes.parts import Part, agent_beside
@@ -21,6 +26,7 @@ from tests.fakes.stack import Stack
 ENVIRONMENT = {"BROWSERGO_AGENT_IDLE_RETRY_S": "0.2"}
 CLIENT_EDGES, DEVICE_EDGES = ("edge-1", "edge-2"), ("edge-3", "edge-4")
 DEVICES = {faults.LOCAL: DEVICE_EDGES, "laptop": DEVICE_EDGES[::-1]}
+MORTALS = 3
 LATENCY_S = 0.02  # so that a client with 20 commands in flight has 50 answers a second
 
 
@@ -54,9 +60,12 @@ class LoadedStack:
 
     def start_agent(self, device: str) -> None:
         """Start a device's agent, for the first time or again."""
-        urls = [self.stack.edge_url(edge_id) for edge_id in DEVICES[device]]
-        browser = self.browsers[device].url
-        self.agents[device] = agent_beside(self.stack, self._folder, device, urls, browser, ENVIRONMENT)
+        self.agents[device] = self.agent_of(device, DEVICES[device], self.browsers[device])
+
+    def agent_of(self, device: str, edges: tuple[str, ...], browser: FakeBrowser) -> Part:
+        """An agent that dials these edges in this order. Whoever starts it ends it."""
+        urls = [self.stack.edge_url(edge_id) for edge_id in edges]
+        return agent_beside(self.stack, self._folder, device, urls, browser.url, ENVIRONMENT)
 
     def restart_agent(self, device: str) -> None:
         """SIGKILL a device's agent, and start it again."""
@@ -105,6 +114,42 @@ class LoadedStack:
             executions = self.browsers[device].executions
             assert {key: times for key, times in executions.items() if key.startswith(f"{topic}-")} == said
 
+    def end_all(
+        self, device: str, edge_id: str, topic: str, break_it: Callable[[], object], mortals: int = MORTALS
+    ) -> dict[str, Ending]:
+        """Some clients of a device on one edge talk while `break_it` happens once, until all are closed."""
+        endings = dict[str, Ending]()
+
+        def live(name: str, break_it: Callable[[], object]) -> None:
+            with RawClient(self.stack.client_ws(edge_id, device)) as client:
+                session: str = client.call("Target.attachToTarget")["sessionId"]
+                client.send(100, "Fake.never", {"key": f"{name}:100"}, session)
+
+                def say_next(number: int) -> None:
+                    client.send(number, "Fake.stamp", {"key": f"{name}:{number}"}, session)
+
+                ending = endings[name] = talk_to_the_end(client, 100, say_next, break_it)
+            if ending.code is not None and ending.code != NO_CLOSE_FRAME:
+                ending.check(session, ending.code)
+
+        names = [f"{topic}-{number}" for number in range(mortals)]
+        breaks: list[Callable[[], object]] = [break_it, *[lambda: None] * (mortals - 1)]
+        together([lambda name=name, wrong=wrong: live(name, wrong) for name, wrong in zip(names, breaks, strict=True)])  # type: ignore[misc]
+        return endings
+
     def _end_agents(self) -> None:
         codes = {device: agent.end() for device, agent in self.agents.items()}
         assert set(codes.values()) <= {0}, "\n".join(agent.text for agent in self.agents.values())
+
+
+def check_endings(endings: dict[str, Ending], code: int, *browsers: FakeBrowser) -> None:
+    """Each was closed so, and told nothing but the truth: by now the browsers did all that they ever will."""
+    told = defaultdict[str, int](int)
+    for name, ending in endings.items():
+        assert ending.code == code, f"{name}: {ending.reason}"
+        ending.check_truth(lambda number, name=name: sum(each.executions[f"{name}:{number}"] for each in browsers))  # type: ignore[misc]
+        for word in ending.words.values():
+            told[word] += 1
+        told["answered"] += len(ending.answers) - len(ending.errors)
+        told["closed on"] += len(ending.sent) - len(ending.answers)
+    say(f"{len(endings)} clients closed {code}: {dict(told)}")

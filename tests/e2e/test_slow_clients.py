@@ -11,6 +11,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.e2e import faults
+from tests.e2e.at_once import together
 from tests.e2e.figures import say
 from tests.e2e.raw_cdp import RawClient
 from tests.e2e.round_trips import Samples
@@ -28,6 +29,7 @@ EDGE_MIB = 1.2 * (2 * 8 + 1 + 3 * FLOOD_EVENT_BYTES / MIB)
 AGENT_MIB = 1.2 * (16 + 2 + 2 * FLOOD_EVENT_BYTES / MIB)
 SLOW_CONSUMER = 4003
 LET_GO_WITHIN_S = 30.0
+STILL_WITHIN_S = 20.0  # then the agent would let the clients go
 
 
 class SilentClient(RawClient):
@@ -63,6 +65,18 @@ class Memory:
             for name, pid in self._pids.items():
                 grown = faults.resident_mib(pid) - self._before[name]
                 self.grown_mib[name] = max(self.grown_mib[name], grown)
+
+    def wait_still(self, name: str, least_mib: float) -> None:
+        """Wait until a process has grown by so much, and no more for a second."""
+        grown, since_s = 0.0, time.monotonic()
+
+        def still() -> bool:
+            nonlocal grown, since_s
+            if self.grown_mib[name] > grown:
+                grown, since_s = self.grown_mib[name], time.monotonic()
+            return grown >= least_mib and time.monotonic() - since_s >= 1.0
+
+        faults.until(still, f"{name} is full ({self})", STILL_WITHIN_S)
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {mib:.1f} MiB" for name, mib in self.grown_mib.items())
@@ -120,6 +134,37 @@ def test_a_client_that_reads_again_in_time_gets_everything(flooded: Stack) -> No
         for number in range(1, FLOOD_EVENTS + 1):
             assert slow.receive()["params"]["n"] == number
         assert slow.receive() == {"id": 1, "result": {}}
+
+
+CHANNELS, EVENTS_EACH = 7, 600
+# All that the agent keeps, however many channels there are (DeviceLimits); the largest message of each, and a fifth.
+AGENT_TOTAL_MIB = 1.2 * (64 + CHANNELS * FLOOD_EVENT_BYTES / MIB)
+FULL_MIB = 50.0
+
+
+@pytest.mark.slow
+def test_an_agent_whose_clients_all_take_nothing_keeps_its_bound_and_they_get_everything_when_they_read_again(
+    flooded: Stack,
+) -> None:
+    with ExitStack() as opened:
+        clients = [opened.enter_context(SilentClient(flooded.urls.client_ws)) for _ in range(CHANNELS)]
+        with Memory(flooded, faults.AGENT) as memory:
+            for client in clients:
+                client.send(1, "Fake.flood", {"count": EVENTS_EACH, "bytes": FLOOD_EVENT_BYTES})
+            memory.wait_still(faults.AGENT, FULL_MIB)
+            kept_mib = memory.grown_mib[faults.AGENT]
+            together([lambda client=client: receive_flood(client) for client in clients])  # type: ignore[misc]
+        with RawClient(flooded.urls.client_ws) as newcomer:
+            newcomer.call("Fake.count", {"key": "after the flood"})
+    say(f"{CHANNELS} clients that take nothing: the agent grew by {kept_mib:.1f} MiB; with what came then: {memory}")
+    assert memory.grown_mib[faults.AGENT] < AGENT_TOTAL_MIB < CHANNELS * EVENTS_EACH * FLOOD_EVENT_BYTES / MIB / 3
+
+
+def receive_flood(client: RawClient) -> None:
+    """All of it, once and in order, and then the answer."""
+    for number in range(1, EVENTS_EACH + 1):
+        assert client.receive()["params"]["n"] == number
+    assert client.receive() == {"id": 1, "result": {}}
 
 
 COMMANDS, COMMAND_BYTES = 1000, 100_000

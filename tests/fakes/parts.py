@@ -176,7 +176,7 @@ class Parts:
         argv = ["--edge-id", edge_id, "--fd", str(listening.fileno()), "--registry", self._address("registry")]
         argv += [*self._router_flags(routers), "--control", self._address("control")]
         argv += ["--signing-key", str(self._key_path)]
-        argv += ["--drain-s", "1"]
+        argv += ["--drain-s", "1", "--drain-spread-s", "0"]
         return self._start(edge_id, ["edge", *argv], environment, (listening.fileno(),))
 
     def agent(

@@ -243,16 +243,61 @@ def test_heartbeats_are_sent_and_answered_and_keep_the_registration(browser: Fak
     play(scenario)
 
 
-def test_a_draining_edge_is_left_for_the_next_one(browser: FakeBrowser) -> None:
+def test_a_draining_edge_is_left_once_the_device_is_linked_to_the_next_one(browser: FakeBrowser) -> None:
     async def scenario(first: FakeEdge) -> None:
         async with FakeEdge().serving() as second, running(browser, first.url, second.url) as agent:
             visit = await first.registered()
+            second.link_refusal = (503, "OVERLOADED: not now\n")
             await visit.say(messages.DRAIN, {"reason": "shutting down"})
-            again = await second.registered()
-            assert "draining" in agent.lines("edge lost")[0]["reason"]
-            boots = {one.said[0]["data"]["bootId"] for one in (visit, again)}
+            await second.until(lambda: bool(second.visits), "a registration with the second edge")
+            assert [link.close_code for link in first.links] == [None, None]
+            assert messages.DISCONNECT not in visit.kinds
+            second.link_refusal = None
+            await second.until(lambda: len(second.links) == 2, "links to the second edge")
+            await first.until(lambda: messages.DISCONNECT in visit.kinds, "a goodbye")
+            await visit.connection.wait_closed()
+            boots = {one.said[0]["data"]["bootId"] for one in (visit, *second.visits)}
             assert len(boots) == 1, "the same run of the agent"
-            assert again.said[0]["data"]["previousEpoch"] == 1
+            assert second.visits[0].said[0]["data"]["previousEpoch"] == 1
+            assert [line["edge"] for line in agent.lines("edge lost")] == [], "it was never without an edge"
+
+    play(scenario)
+
+
+def test_a_draining_edge_is_stayed_with_while_no_other_lets_the_device_in(browser: FakeBrowser) -> None:
+    async def scenario(first: FakeEdge) -> None:
+        async with FakeEdge().serving() as second, running(browser, first.url, second.url) as agent:
+            visit = await first.registered()
+            first.refusal = second.refusal = (503, "DRAINING: this edge is shutting down\n")
+            await visit.say(messages.DRAIN, {"reason": "shutting down"})
+            await second.until(
+                lambda: len(second.arrivals) >= 2, "attempts at the second edge, between those at the first"
+            )
+            assert len(first.arrivals) >= 2
+            assert [link.close_code for link in first.links] == [None, None]
+            second.refusal = None
+            await second.registered()
+            await first.until(lambda: messages.DISCONNECT in visit.kinds, "a goodbye")
+            assert len(agent.lines("edge left")) <= 1
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("end", [take_over, close_only])
+def test_a_takeover_by_another_instance_while_the_device_moves_is_one(
+    browser: FakeBrowser, end: Callable[[Visit], Awaitable[None]]
+) -> None:
+    async def scenario(first: FakeEdge) -> None:
+        async with FakeEdge().serving() as second, running(browser, first.url, second.url) as agent:
+            visit = await first.registered()
+            second.refusal = (503, "DRAINING: this edge is shutting down\n")
+            first.refusal = second.refusal
+            await visit.say(messages.DRAIN, {"reason": "shutting down"})
+            await second.until(lambda: len(second.arrivals) >= 1, "an attempt at the second edge")
+            await end(visit)
+            while not agent.lines("taken over"):  # noqa: ASYNC110 - a log line is no event
+                await asyncio.sleep(0.01)
+            assert agent.lines("taken over")[0]["retry_in_s"] >= 60
 
     play(scenario)
 

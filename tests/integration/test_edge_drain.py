@@ -28,8 +28,8 @@ NOT_SERVING_WITHIN_S = 0.1  # of the design
 
 
 @contextlib.asynccontextmanager
-async def draining_edge(world: World, folder: Path, drain_s: float) -> AsyncIterator[EdgeProcess]:
-    async with edge_process(world, folder, "--drain-s", str(drain_s)) as edge:
+async def draining_edge(world: World, folder: Path, drain_s: float, *settings: str) -> AsyncIterator[EdgeProcess]:
+    async with edge_process(world, folder, "--drain-s", str(drain_s), *settings) as edge:
         await edge.until_failing()
         yield edge
 
@@ -154,6 +154,56 @@ def test_a_second_signal_ends_the_wait(tmp_path: Path) -> None:
             assert (await client.closed()).code == 4004
             assert await edge.end() == 0
             assert time.monotonic() - began < 3
+        await echo.leave()
+
+    play(tmp_path, scenario)
+
+
+HELD = 6  # clients that do not finish
+
+
+async def held_clients(world: World, edge: EdgeProcess, echo: EchoDevice) -> list[Socket]:
+    """Clients with a command that is executed and not answered."""
+    clients = [await client_of(world, edge) for _ in range(HELD)]
+    for client in clients:
+        client.send_json({"id": 1, "method": "Hold.answer", "params": {}})
+    await until(lambda: echo.executed == ["Hold.answer"] * HELD, "all commands are executed")
+    return clients
+
+
+async def told_and_closed(client: Socket) -> float:
+    """It was told of its command, then closed as of a drain; when."""
+    assert "reason=DRAINING executed=unknown" in (await client.receive_json())["error"]["data"]
+    assert (await client.closed()).code == 4004
+    return time.monotonic()
+
+
+@pytest.mark.parametrize(("spread_s", "least_s"), [(120.0, 0.1), (0.3, 0.05)])
+def test_clients_that_stay_are_sent_away_one_after_the_other(tmp_path: Path, spread_s: float, least_s: float) -> None:
+    async def scenario(world: World) -> None:
+        echo = await EchoDevice.start(world)
+        async with draining_edge(world, tmp_path, 0.2, "--drain-spread-s", str(spread_s)) as edge:
+            clients = await held_clients(world, edge, echo)
+            edge.part.send(signal.SIGTERM)
+            closes = sorted(await asyncio.gather(*map(told_and_closed, clients)))
+            assert closes[-1] - closes[0] >= 0.9 * least_s * (HELD - 1)
+            assert await edge.end() == 0
+        await echo.leave()
+
+    play(tmp_path, scenario)
+
+
+def test_a_second_signal_sends_all_away_that_are_still_there(tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        echo = await EchoDevice.start(world)
+        async with draining_edge(world, tmp_path, 0.0, "--drain-spread-s", "120") as edge:
+            clients = await held_clients(world, edge, echo)
+            endings = [asyncio.create_task(told_and_closed(client)) for client in clients]
+            edge.part.send(signal.SIGTERM)
+            await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
+            edge.part.send(signal.SIGTERM)
+            await asyncio.gather(*endings)
+            assert await edge.end() == 0
         await echo.leave()
 
     play(tmp_path, scenario)

@@ -55,15 +55,15 @@ class ClientBindings(ClientTable):
 
     def _unnamed(self, entry: Channel, path: Path, at: Binding, hello: payloads.Hello, now: float) -> list[Effect]:
         if entry.boot != hello.boot:
-            return self._new_boot(entry, path, at, now) if at.epoch > entry.at.epoch else []
+            return self._new_boot(entry, path, at, hello, now) if at.epoch > entry.at.epoch else []
         if entry.id not in hello.held and at > entry.at:
             return self._fail(entry, errors.DeviceGone("the device no longer has this channel"))
         return []
 
-    def _new_boot(self, entry: Channel, path: Path, at: Binding, now: float) -> list[Effect]:
+    def _new_boot(self, entry: Channel, path: Path, at: Binding, hello: payloads.Hello, now: float) -> list[Effect]:
         if entry.exchanged:
             entry.path = path
-            return self._fail(entry, errors.DeviceRestarted())
+            return self._fail(entry, errors.DeviceReplaced() if hello.took_over else errors.DeviceRestarted())
         # Nothing was ever exchanged: open afresh. The old binding ends now, or a late event of it would count.
         entry.opening, entry.lost, entry.path, entry.at = True, True, None, Binding(at.epoch, 0)
         entry.deadline, entry.retry_at = now + self._limits.resume_window_s, now + self._limits.open_retry_s

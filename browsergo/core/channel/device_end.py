@@ -45,6 +45,7 @@ class DeviceEnd:
         self._draw = draw
         self._limits = limits or DeviceLimits()
         self._epoch = 0
+        self._took_over = False
         self._n = 0
         self._links: list[int] = []
         self._channels: dict[bytes, DeviceChannel] = {}
@@ -59,9 +60,10 @@ class DeviceEnd:
 
     # --- links --------------------------------------------------------------------------------------------------
 
-    def registered(self, epoch: int) -> None:
-        """The registry gave this boot an epoch; links that come up from now on belong to it."""
+    def registered(self, epoch: int, *, took_over: bool = False) -> None:
+        """The registry gave this boot an epoch, maybe over another instance; links that come up now belong to it."""
         self._epoch = max(self._epoch, epoch)
+        self._took_over |= took_over
 
     def link_up(self, link: int, now: float) -> list[DeviceEffect]:
         """A link connection is there. The first one makes the device ACTIVE and brings all channels home."""
@@ -107,7 +109,7 @@ class DeviceEnd:
             self._bind(entry, link, at, now)
             named[entry.id] = payloads.Named(entry.last, entry.born, entry.claim)
         held = frozenset(entry.id for entry in self._channels.values() if entry.edge == edge)
-        body = payloads.Hello(self._device, self._boot, named, held)
+        body = payloads.Hello(self._device, self._boot, named, held, self._took_over)
         effects.append(Transmit(link, Frame(Kind.HELLO, edge=edge, at=at, payload=payloads.encode_hello(body))))
 
     def _bind(self, entry: DeviceChannel, link: int, at: Binding, now: float) -> None:

@@ -60,12 +60,16 @@ class Named(NamedTuple):
 
 
 class Hello(NamedTuple):
-    """HELLO: `named` live on this link, `held` are all that this boot holds for the addressed edge."""
+    """HELLO: `named` live on this link, `held` are all that this boot holds for the addressed edge.
+
+    `took_over`: another instance held the device when this boot got it.
+    """
 
     device: str
     boot: str
     named: dict[bytes, Named]
     held: frozenset[bytes]
+    took_over: bool = False
 
 
 def encode_open(body: Open) -> bytes:
@@ -101,15 +105,14 @@ def decode_ending(payload: bytes) -> Ending:
 
 
 def encode_hello(body: Hello) -> bytes:
-    """The payload of a HELLO: `{device, boot, named: {channel: [last, born, claim]}, held: [channel]}`."""
-    return _dump(
-        {
-            "device": body.device,
-            "boot": body.boot,
-            "named": {channel.hex(): list(named) for channel, named in body.named.items()},
-            "held": sorted(channel.hex() for channel in body.held),
-        }
-    )
+    """The payload of a HELLO: `{device, boot, named: {channel: [last, born, claim]}, held: [channel], took_over?}`."""
+    found: dict[str, Any] = {
+        "device": body.device,
+        "boot": body.boot,
+        "named": {channel.hex(): list(named) for channel, named in body.named.items()},
+        "held": sorted(channel.hex() for channel in body.held),
+    }
+    return _dump(found | ({"took_over": True} if body.took_over else {}))
 
 
 def decode_hello(payload: bytes) -> Hello:
@@ -124,6 +127,7 @@ def decode_hello(payload: bytes) -> Hello:
         boot,
         {_channel(channel): _named(row) for channel, row in named.items()},
         frozenset(_channel(channel) for channel in held),
+        found.get("took_over") is True,
     )
 
 

@@ -8,7 +8,7 @@ import structlog
 
 from browsergo.agent.browser import Answer, Browser
 from browsergo.agent.config import Compression
-from browsergo.agent.device import Device
+from browsergo.agent.device import Device, Registered
 from browsergo.agent.websocket import ClientConnection
 from browsergo.core.channel import payloads
 from browsergo.core.channel.frames import CHUNK_BYTES, Frame, Kind, Priority, decode_link_message
@@ -55,11 +55,16 @@ class WiredLink:
     peer_is_this_machine = True
 
     def __init__(self) -> None:
+        self.closed = False
         self.sent: list[Frame] = []
         self.written = asyncio.Event()
 
     def listen(self, listener: object) -> None:
         """Nothing comes by itself."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Remember it."""
+        self.closed = True
 
     def keep_alive(self, idle_s: float, dead_s: float) -> None:
         """No timers."""
@@ -83,9 +88,8 @@ def test_a_channel_closed_while_it_is_dialed_calls_the_dial_off() -> None:
     async def scenario() -> tuple[int, int, int]:
         browser = SlowBrowser()
         device = Device("d", "boot", browser, structlog.get_logger())
-        device.registered(1, trace=False)
         lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        link = device.add_link(WiredLink(), lost)  # type: ignore[arg-type]  # all of a connection that a link uses
+        link = device.add_link(WiredLink(), lost, Registered(1, 1))  # type: ignore[arg-type]  # all that a link uses of it
         from_edge = link._on_frames
         from_edge(link, [opening("one")])
         await browser.dialing.wait()
@@ -101,12 +105,34 @@ def test_a_channel_closed_while_it_is_dialed_calls_the_dial_off() -> None:
     assert asyncio.run(scenario()) == (2, 1, 1)
 
 
+def test_channels_move_to_the_first_link_of_a_newer_registration_and_the_older_links_stay_open() -> None:
+    async def scenario() -> None:
+        device = Device("d", "boot", Library(), structlog.get_logger())
+        wired = [WiredLink() for _ in range(3)]
+        lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        first = device.registered(1, trace=False)
+        links = [device.add_link(each, lost, first) for each in wired[:2]]  # type: ignore[arg-type]  # all that a link uses of it
+        links[0]._on_frames(links[0], [Frame(Kind.PATH_LOST, source=CLIENT_EDGE), opening("one")])
+        second = device.registered(2, trace=False)
+        assert (device.has_link(first), device.has_link(second)) == (True, False)
+        links.append(device.add_link(wired[2], lost, second))  # type: ignore[arg-type]  # all that a link uses of it
+        for link in links:
+            link.flush_now()
+        assert {frame.at.epoch for each in wired[:2] for frame in each.sent} == {1}, "no edge gets a foreign epoch"
+        assert {frame.at.epoch for frame in wired[2].sent} == {2}
+        assert CLIENT_EDGE in [frame.edge for frame in wired[2].sent if frame.kind == Kind.HELLO]
+        assert [each.closed for each in wired] == [False, False, False]
+        device.cancel_work()
+
+    asyncio.run(scenario())
+
+
 def test_a_document_is_of_the_lowest_class() -> None:
     async def scenario() -> list[Frame]:
         device = Device("d", "boot", Library(), structlog.get_logger())
         wired = WiredLink()
         lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        link = device.add_link(wired, lost)  # type: ignore[arg-type]  # all of a connection that a link uses
+        link = device.add_link(wired, lost, Registered(1, 1))  # type: ignore[arg-type]  # all that a link uses of it
         asked = b'{"device":"d","method":"GET","path":"/devtools/inspector.js"}'
         link._on_frames(link, [Frame(Kind.FETCH, source=CLIENT_EDGE, channel=CHANNEL, payload=asked)])
         await wired.written.wait()
@@ -130,7 +156,7 @@ def test_large_messages_are_compressed_for_an_edge_that_is_far(
         wired = WiredLink()
         wired.peer_is_this_machine = is_near
         lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        device.add_link(wired, lost)  # type: ignore[arg-type]  # all of a connection that a link uses
+        device.add_link(wired, lost, Registered(1, 1))  # type: ignore[arg-type]  # all that a link uses of it
         assert [device.compresses(size) for size in (1000, 1001)] == [False, compresses]
 
     asyncio.run(scenario())

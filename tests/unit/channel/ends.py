@@ -89,9 +89,10 @@ class ClientSide:
         *,
         held: Sequence[bytes] = (),
         boot: str = BOOT,
+        took_over: bool = False,
         path: Path = PATH,
     ) -> list[Effect]:
-        body = payloads.Hello(DEVICE, boot, named or {}, frozenset(held) | frozenset(named or {}))
+        body = payloads.Hello(DEVICE, boot, named or {}, frozenset(held) | frozenset(named or {}), took_over)
         return self.receive(Kind.HELLO, at, path=path, payload=payloads.encode_hello(body))
 
     def named(self, last: int = 0, born: int = 1, channel: bytes = CHANNEL) -> dict[bytes, payloads.Named]:

@@ -126,6 +126,14 @@ def test_a_new_boot_fails_a_channel_that_ever_received() -> None:
     assert end_of(side.hello(Binding(2, 1), boot="boot-2")) == "DEVICE_RESTARTED"
 
 
+def test_a_new_boot_that_took_the_device_over_from_another_instance_is_told_as_such() -> None:
+    side = open_client()
+    side.command(command(1))
+    effects = side.hello(Binding(2, 1), boot="boot-2", took_over=True)
+    assert fates(effects) == [(1, "unknown")]
+    assert end_of(effects) == "DEVICE_REPLACED"
+
+
 def test_a_new_boot_opens_a_channel_afresh_that_exchanged_nothing() -> None:
     side = open_client()
     side.ends.link_lost(DEVICE_EDGE, LINK, side.now)

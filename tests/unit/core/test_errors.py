@@ -121,6 +121,7 @@ def test_the_page_for_people_shows_every_error() -> None:
     [
         (errors.DeviceLost, 4001),
         (errors.DeviceRestarted, 4001),
+        (errors.DeviceReplaced, 4002),
         (errors.StaleEpoch, 4002),
         (errors.SlowConsumer, 4003),
         (errors.Draining, 4004),
@@ -131,7 +132,7 @@ def test_the_page_for_people_shows_every_error() -> None:
         (errors.BadMessage, 4502),
         (errors.UnsupportedVersion, 4504),
         (errors.DeviceConflict, 4505),
-        (errors.DeviceReplaced, 4510),
+        (errors.TakenOver, 4510),
         (errors.MessageTooBig, 1009),
     ],
 )

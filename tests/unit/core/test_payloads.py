@@ -42,10 +42,16 @@ def test_ending_round_trips(body: payloads.Ending) -> None:
         st.text(),
         st.dictionaries(CHANNELS, st.builds(payloads.Named, COUNTS, COUNTS, st.text())),
         st.frozensets(CHANNELS),
+        st.booleans(),
     )
 )
 def test_hello_round_trips(body: payloads.Hello) -> None:
     assert payloads.decode_hello(payloads.encode_hello(body)) == body
+
+
+def test_a_hello_that_does_not_say_so_took_nothing_over() -> None:
+    hello = payloads.decode_hello(b'{"device":"d","boot":"b","named":{},"held":[]}')
+    assert hello == payloads.Hello("d", "b", {}, frozenset(), took_over=False)
 
 
 @STEADY

@@ -23,7 +23,7 @@ FULL = Registration(
     9,
 )
 WELCOME = Welcome("c0ffee", "0.1.0", "abad1dea", 20_000, 20_000)
-ACK = Acknowledgement("laptop", "REGISTERED", 7, 20_000, "/v2/cdp/laptop", "tick.et", 2, 30_000, True)
+ACK = Acknowledgement("laptop", "REGISTERED", 7, 20_000, "/v2/cdp/laptop", "tick.et", 2, 30_000, True, True)
 
 
 def test_all_that_a_device_says_of_itself_arrives() -> None:

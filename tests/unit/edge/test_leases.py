@@ -9,7 +9,7 @@ import structlog
 
 from browsergo.chassis.telemetry import Telemetry
 from browsergo.core.device_messages import Registration
-from browsergo.core.errors import BrowserGoError, DeviceLost, DeviceReplaced, ServiceUnavailable
+from browsergo.core.errors import BrowserGoError, DeviceLost, ServiceUnavailable, TakenOver
 from browsergo.v2 import registry_pb2, types_pb2
 from edge import leases as leases_module
 from edge.bridge import Bridge
@@ -64,12 +64,15 @@ class FakeControl:
 
     def __init__(self) -> None:
         self.told: list[BrowserGoError] = []
+        self.asked_to_leave: list[str] = []
+        self.closed = asyncio.Event()
 
     def close(self, error: BrowserGoError) -> None:
         self.told.append(error)
+        self.closed.set()
 
     def drain(self, reason: str) -> None:
-        raise NotImplementedError
+        self.asked_to_leave.append(reason)
 
 
 class Scene:
@@ -214,8 +217,42 @@ def test_a_fenced_device_is_dropped_as_taken_over_and_not_given_back() -> None:
         await scene.leases.renew()
         assert list(scene.devices) == [phone]
         assert isinstance(laptop.control, FakeControl)
-        assert [type(error) for error in laptop.control.told] == [DeviceReplaced]
+        assert [type(error) for error in laptop.control.told] == [TakenOver]
         assert scene.registry.released == []
+
+    play(scenario)
+
+
+def test_a_device_that_was_asked_to_leave_and_is_registered_elsewhere_has_time_to_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leases_module, "LEAVE_WITHIN_S", 0.05)
+
+    async def scenario(scene: Scene) -> None:
+        laptop = scene.add("laptop")
+        scene.devices.drain("shutting down")
+        scene.registry.fenced = {"laptop"}
+        await scene.leases.renew()
+        assert list(scene.devices) == [laptop], "its channels are about to move"
+        await scene.leases.renew()
+        assert len(scene.registry.renewed) == 1, "it is nothing to renew any more"
+        assert isinstance(laptop.control, FakeControl)
+        await laptop.control.closed.wait()
+        assert [type(error) for error in laptop.control.told] == [TakenOver]
+        assert scene.registry.released == []
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(("edge", "asks"), [(EDGE.boot, False), (None, False), (12, True)])
+def test_leases_are_looked_at_when_a_device_of_this_edge_is_told_to_be_elsewhere(edge: int | None, asks: bool) -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.add("laptop")
+        await scene.leases.renew()
+        scene.devices.placed("phone", 12)
+        assert not scene.devices.changed.is_set()
+        scene.devices.placed("laptop", edge)
+        assert scene.devices.changed.is_set() is asks
 
     play(scenario)
 
