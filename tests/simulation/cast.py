@@ -63,6 +63,7 @@ class Mode:
     late_open: bool = False  # old OPENs keep arriving
     torn: bool = False  # clients' edges keep losing their trunks
     hasty: bool = False  # commands have a deadline
+    moving: bool = False  # agents keep being asked to go to another edge
     clients: int = CLIENTS
     big: float = 0.05  # of all messages are BIG_BYTES long
     device_end: type[DeviceEnd] = DeviceEnd

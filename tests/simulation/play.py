@@ -59,6 +59,8 @@ class Play(World):
         actions += [] if self.mode.gentle or self.mode.patient else deadlines
         if self.mode.late_open:
             actions.append((2, self.late_open))
+        if self.mode.moving:
+            actions.append((2, self.move))
         if self.mode.torn:
             actions.append((5, self.redial_trunk))
         self.actions = [action for _, action in actions]

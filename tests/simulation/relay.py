@@ -9,6 +9,7 @@ its seed or as machine.py steers it. What happens, and in which order, is in pla
 
 import random
 from collections.abc import Callable
+from functools import partial
 
 from browsergo.core import errors
 from browsergo.core.channel import client_state, device_state, payloads
@@ -92,6 +93,18 @@ class World(Witness):
         for _ in range(self.chance.randint(1, POOL)):
             self.refill()
         self.stats["register"] += 1
+
+    def move(self) -> None:
+        """The agent goes to another edge: it is linked there before it leaves its links here, which linger."""
+        older = list(self.agent.links)
+        self.epoch += 1
+        self.registered_at = self.chance.choice(self.edges)
+        self.agent.end.registered(self.epoch)
+        self.refill()
+        for link in older:
+            self.agent_notices(link)
+            self.notices.append(partial(self.cut, link))
+        self.stats["move"] += 1
 
     def refill(self) -> None:
         """One more link connection to the edge where the device is registered."""

@@ -14,6 +14,7 @@ MODES = {
     "gentle": Mode(gentle=True),
     "torn": Mode(torn=True, big=0.5),
     "hasty": Mode(hasty=True),
+    "moving": Mode(gentle=True, moving=True),
 }
 PART_SEEDS = 25
 

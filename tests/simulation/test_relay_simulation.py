@@ -12,8 +12,8 @@ from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.play import Play
 from tests.simulation.seeds import MODES, PART_SEEDS, parts, played
 
-SEEDS = 350  # of each mode
-MORE_SEEDS = 3350
+SEEDS = 300  # of each mode
+MORE_SEEDS = 2850
 MUTANT_SEEDS = 600
 
 
@@ -51,6 +51,16 @@ def test_the_faults_and_ends_worth_playing_do_happen() -> None:
         assert stats[name] > 10, name
     for name in ("DEVICE_LOST", "DEVICE_RESTARTED", "CHANNEL_GONE", "DRAINING", "closed by client"):
         assert stats[name] > 0, name
+
+
+def test_agents_that_are_asked_to_leave_move_again_and_again_and_every_command_is_answered() -> None:
+    stats: Counter[str] = Counter()
+    for seed in range(20):
+        world = Play(random.Random(seed), MODES["moving"])
+        world.run()
+        stats += world.stats
+    assert stats["move"] > 50
+    assert stats["ok"] > 500
 
 
 @pytest.mark.timeout(300)
