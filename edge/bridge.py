@@ -105,6 +105,8 @@ class Bridge(TrunkListener):
 
     def _hand_over(self, router: str, frame: Frame) -> None:
         kind = frame.kind
+        if self._reach and kind != Kind.UNREACHABLE:
+            self._reach.heard(router, frame.source)
         if kind in _FOR_CLIENTS:
             self._clients.frame(router, frame)
         elif kind == Kind.UNREACHABLE:

@@ -17,10 +17,16 @@ def _weight(key: str, place: str) -> bytes:
 
 
 class Reach:
-    """Which routers have said that they cannot reach which edge runs. Believed for a while: trunks come back."""
+    """Which routers have said that they cannot reach which edge runs; false if none has.
+
+    Believed until the edge is heard over that router, or for a while: trunks come back.
+    """
 
     def __init__(self) -> None:
         self._until_s: dict[tuple[str, int], float] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._until_s)
 
     def unreachable(self, router: str, edge: int, now: float) -> None:
         """`router` has said so of `edge`, at `now` (monotonic seconds)."""
@@ -28,6 +34,10 @@ class Reach:
             self._until_s = {key: until_s for key, until_s in self._until_s.items() if until_s > now}
         if len(self._until_s) < REMEMBERED:
             self._until_s[router, edge] = now + BELIEVED_S
+
+    def heard(self, router: str, edge: int) -> None:
+        """A frame of `edge` has come over `router`."""
+        self._until_s.pop((router, edge), None)
 
     def reaching(self, edge: int, routers: Collection[str], now: float) -> Collection[str]:
         """Those of the routers that may reach `edge`; all, if none is left."""

@@ -62,11 +62,12 @@ class Switchboard:
     # --- trunks --------------------------------------------------------------------------------------
 
     def connect(self, edge: types_pb2.EdgeRun) -> Trunk:
-        """An edge's trunk is up; an older one of the same run is told that it is replaced."""
+        """An edge's trunk is up. If it replaces an older one, that one is told so, and the other edges that it is lost."""
         trunk = Trunk(edge)
         old = self.switch.connect(edge.boot, trunk)
         if old is not None:
             old.replaced.set()
+            self._forward(self.switch.lost(edge.boot), time.time_ns())
         self._log.info("trunk up", edge=edge.edge_id, boot=f"{edge.boot:016x}")
         return trunk
 

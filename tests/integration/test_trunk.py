@@ -150,11 +150,13 @@ def test_a_trunk_that_ends_is_told_to_the_others(tmp_path: Path, how: str) -> No
     play_router(tmp_path, scenario)
 
 
-def test_a_second_trunk_of_the_same_run_replaces_the_first_and_nobody_is_told(tmp_path: Path) -> None:
+def test_a_second_trunk_of_the_same_run_replaces_the_first_whose_loss_is_told_to_the_others(tmp_path: Path) -> None:
     async def scenario(router: LocalRouter) -> None:
         async with raw_trunk(router.address, A) as old, raw_trunk(router.address, B) as b:
             async with raw_trunk(router.address, A) as new:
                 assert await old.ended() is None
+                told = await b.receive()
+                assert (told.kind, told.source, told.edge) == (Kind.UNREACHABLE, A.boot, B.boot)
                 await b.send(message(A, 3))
                 assert (await new.receive()).seq == 3
                 await new.send(message(B, 4))

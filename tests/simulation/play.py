@@ -47,7 +47,7 @@ class Play(World):
         ]  # fmt: skip
         faults = [
             (0.6, self.lose_link), (0.7, self.regain_link), (0.6, self.lose_router), (0.7, self.lose_trunk),
-            (0.5, self.redial_trunk), (0.5, self.register), (0.2, self.away), (0.4, self.false_alarm),
+            (0.5, self.redial_trunk), (0.5, self.register), (0.3, self.move), (0.2, self.away), (0.4, self.false_alarm),
         ]  # fmt: skip
         losses = [
             (0.15, self.new_boot), (0.5, self.leave), (0.2, self.close_target), (0.2, self.close_browser),
@@ -243,13 +243,15 @@ class Play(World):
     def redial_trunk(self) -> None:
         """A client's edge loses its trunk and has it back before the device's edge hears of it.
 
-        What is under way is lost; what comes next passes, until an agent answers with a HELLO.
+        What is under way is lost; what comes next passes, until an agent answers with a HELLO. The router tells the
+        device's edge, for a HELLO may be among what is lost.
         """
         router, edge = self.chance.choice(ROUTERS), self.chance.choice(self.edges)
         for pipe in self.pipes:
             if pipe.router == router and pipe.edge is edge and pipe.state == "up":
                 pipe.up.clear()
                 pipe.down.clear()
+                self.notices.append(partial(self._path_lost, pipe))
         self._router_lost(edge, router)  # it hears first: what comes over the new trunk comes after
         self.stats["trunk redialed"] += 1
 

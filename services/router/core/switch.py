@@ -23,17 +23,24 @@ class Switch(Generic[T]):
         self.unroutable = 0
 
     def connect(self, edge: int, trunk: T) -> T | None:
-        """A trunk of `edge` is up; the one it replaces, if any, is returned and must be closed."""
+        """A trunk of `edge` is up; the one it replaces, if any, is returned: close it, and tell the others (`lost`)."""
         old = self._trunks.get(edge)
         self._trunks[edge] = trunk
         return old
 
     def disconnect(self, edge: int, trunk: T) -> list[Forward[T]]:
-        """A trunk is gone: unless it was replaced, every other edge is told that `edge` is out of reach."""
+        """A trunk is gone: unless it was replaced, which was told then, the others are told."""
         if self._trunks.get(edge) is not trunk:
             return []
         del self._trunks[edge]
-        return [Forward(other, _unreachable(edge, to)) for to, other in self._trunks.items()]
+        return self.lost(edge)
+
+    def lost(self, edge: int) -> list[Forward[T]]:
+        """A trunk of `edge` is gone, whether or not it has another: what was on its way to it never came.
+
+        Every other edge is told, for a HELLO may have been among it, and nobody would ever ask for it again.
+        """
+        return [Forward(other, _unreachable(edge, to)) for to, other in self._trunks.items() if to != edge]
 
     def trunk(self, edge: int) -> T | None:
         """The trunk of an edge run."""

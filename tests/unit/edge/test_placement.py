@@ -46,6 +46,19 @@ def test_a_router_is_not_asked_for_an_edge_that_it_could_not_reach_just_now() ->
     assert reach.reaching(7, ROUTERS, 100.0 + placement.BELIEVED_S) == ROUTERS
 
 
+def test_an_edge_that_is_heard_over_a_router_is_reached_over_it() -> None:
+    reach = Reach()
+    assert not reach
+    reach.unreachable("router-1", 7, 100.0)
+    reach.unreachable("router-2", 7, 100.0)
+    assert reach
+    reach.heard("router-1", 8)
+    reach.heard("router-1", 7)
+    assert reach.reaching(7, ROUTERS, 100.0) == ["router-1", "router-3"]
+    reach.heard("router-2", 7)
+    assert not reach
+
+
 def test_an_edge_that_no_router_could_reach_is_asked_for_at_any() -> None:
     reach = Reach()
     for router in ROUTERS:

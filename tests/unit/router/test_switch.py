@@ -73,9 +73,10 @@ def test_a_lost_trunk_is_told_to_every_other_edge() -> None:
     assert switch.disconnect(B, "b") == []
 
 
-def test_a_replaced_trunk_is_handed_back_and_its_end_tells_nobody() -> None:
+def test_a_replaced_trunk_is_handed_back_its_loss_is_told_to_the_others_and_its_end_to_nobody() -> None:
     switch = switch_of(old=A, b=B)
     assert switch.connect(A, "new") == "old"
+    assert switch.lost(A) == [Forward("b", Frame(Kind.UNREACHABLE, edge=B, source=A))]
     assert switch.disconnect(A, "old") == []
     assert switch.trunk(A) == "new"
     assert [one.trunk for one in switch.route(B, [message(A, source=B)])] == ["new"]
