@@ -62,7 +62,7 @@ class Switchboard:
     # --- trunks --------------------------------------------------------------------------------------
 
     def connect(self, edge: types_pb2.EdgeRun) -> Trunk:
-        """An edge's trunk is up. If it replaces an older one, that one is told so, and the other edges that it is lost."""
+        """An edge's trunk is up. An older one that it replaces is told so, the other edges that it is lost."""
         trunk = Trunk(edge)
         old = self.switch.connect(edge.boot, trunk)
         if old is not None:
