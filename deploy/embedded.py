@@ -23,7 +23,8 @@ from edge.__main__ import serve as serve_edge
 from edge.config import EdgeConfig
 from edge.grpc_carrier import GrpcCarrier
 from edge.trunks import Carrier, Stream
-from services.router.__main__ import member, register
+from services.router.__main__ import member, register, resolving
+from services.router.messages import Messages
 from services.router.switchboard import Switchboard, Trunk
 
 ROUTER_ID = "router-1"
@@ -85,18 +86,21 @@ async def serve(config: EdgeConfig, stop: Stop) -> None:
     telemetry = Telemetry(semconv.SERVICE_ROUTER, ROUTER_ID)
     board = Switchboard(ROUTER_ID, telemetry, log)
     try:
-        async with (
-            serving([listen], functools.partial(register, board), stop),
-            open_channel(config.registry) as registry,
-        ):
+        async with open_channel(config.registry) as registry:
+            messages = Messages(board, resolving(registry), telemetry, log)
             membership = Membership(registry, member(ROUTER_ID, listen), log)
-            holding = asyncio.create_task(membership.hold_until(stop.requested))
-            try:
-                await serve_edge(config, stop, carriers_around(board, listen))
-            finally:
-                holding.cancel()
-                await asyncio.gather(holding, return_exceptions=True)
-            board.drain()
+            async with serving([listen], functools.partial(register, board, messages), stop):
+                beside = [
+                    asyncio.create_task(membership.hold_until(stop.requested)),
+                    asyncio.create_task(messages.run()),
+                ]
+                try:
+                    await serve_edge(config, stop, carriers_around(board, listen))
+                finally:
+                    for task in beside:
+                        task.cancel()
+                    await asyncio.gather(*beside, return_exceptions=True)
+                board.drain()
     finally:
         telemetry.shutdown()
 

@@ -5,6 +5,7 @@ it holds devices (their links live in `edge.devices`). Frames say by their kind 
 """
 
 import time
+from collections.abc import Collection
 from typing import Protocol
 
 import structlog
@@ -77,6 +78,11 @@ class Bridge(TrunkListener):
             return False
         trunk.outbox.push(frame, time.time_ns())
         return True
+
+    @property
+    def routers(self) -> Collection[str]:
+        """Those to which a trunk is up."""
+        return self._trunks.live()
 
     def router_for(self, device: str, edge: int = NO_EDGE) -> str | None:
         """The router of a device's channels, of those that reach `edge`; None while no trunk is up."""

@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
 import structlog
@@ -288,16 +288,21 @@ class Devices:
                 self._spans(session, frame)
                 continue
             _check_allowed(session, frame)
-            router = self._upward(session, link, frame)
-            if router is None:
-                continue
-            self._bridge.send(router, frame._replace(source=self._bridge.boot, link=link.number))
-            if self._bridge.is_full(router):
-                full.append(router)
+            stamped = frame._replace(source=self._bridge.boot, link=link.number)
+            for router in self._upward(session, link, frame):
+                self._bridge.send(router, stamped)
+                if self._bridge.is_full(router):
+                    full.append(router)
         return full
 
-    def _upward(self, session: Session, link: LinkPort, frame: Frame) -> str | None:
-        """The router a frame from a device goes to; None: it goes nowhere."""
+    def _upward(self, session: Session, link: LinkPort, frame: Frame) -> Collection[str]:
+        """Where a frame from a device goes; to every router if it is for every edge: they have clients, too."""
+        router = self._one_way(session, link, frame)
+        if frame.edge == EVERY_EDGE:
+            return self._bridge.routers
+        return () if router is None else (router,)
+
+    def _one_way(self, session: Session, link: LinkPort, frame: Frame) -> str | None:
         paths, kind = session.paths, frame.kind
         if kind == Kind.HELLO:
             return self._hello(session, link, frame)

@@ -25,33 +25,37 @@ _sym_db = _symbol_database.Default()
 from browsergo.v2 import types_pb2 as browsergo_dot_v2_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62rowsergo/v2/router.proto\x12\x0c\x62rowsergo.v2\x1a\x18\x62rowsergo/v2/types.proto\"\x18\n\x16GetRouterStatusRequest\"\xbd\x01\n\x0bTrunkStatus\x12#\n\x04\x65\x64ge\x18\x01 \x01(\x0b\x32\x15.browsergo.v2.EdgeRun\x12\x11\n\tframes_in\x18\x02 \x01(\x04\x12\x12\n\nframes_out\x18\x03 \x01(\x04\x12\x10\n\x08\x62ytes_in\x18\x04 \x01(\x04\x12\x11\n\tbytes_out\x18\x05 \x01(\x04\x12\x12\n\nbatches_in\x18\x06 \x01(\x04\x12\x13\n\x0b\x62\x61tches_out\x18\x07 \x01(\x04\x12\x14\n\x0cqueued_bytes\x18\x08 \x01(\x04\"\x96\x01\n\x17GetRouterStatusResponse\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x11\n\tuptime_ms\x18\x03 \x01(\x04\x12)\n\x06trunks\x18\x04 \x03(\x0b\x32\x19.browsergo.v2.TrunkStatus\x12\x19\n\x11\x66rames_unroutable\x18\x05 \x01(\x04\"\xb6\x01\n\x12\x43ommandEdgeRequest\x12#\n\x04\x65\x64ge\x18\x01 \x01(\x0b\x32\x15.browsergo.v2.EdgeRun\x12;\n\x11\x64isconnect_device\x18\x02 \x01(\x0b\x32\x1e.browsergo.v2.DisconnectDeviceH\x00\x12\x33\n\rdescribe_edge\x18\x03 \x01(\x0b\x32\x1a.browsergo.v2.DescribeEdgeH\x00\x42\t\n\x07\x63ommand\"5\n\x10\x44isconnectDevice\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x0e\n\x0c\x44\x65scribeEdge\"\xea\x02\n\x0f\x45\x64geDescription\x12#\n\x04\x65\x64ge\x18\x01 \x01(\x0b\x32\x15.browsergo.v2.EdgeRun\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x11\n\tuptime_ms\x18\x03 \x01(\x04\x12\x0f\n\x07\x63lients\x18\x04 \x01(\r\x12\x0f\n\x07\x64\x65vices\x18\x05 \x01(\r\x12\x11\n\toperators\x18\x06 \x01(\r\x12\x10\n\x08\x63hannels\x18\x07 \x01(\r\x12\x15\n\rmessages_down\x18\x08 \x01(\x04\x12\x13\n\x0bmessages_up\x18\t \x01(\x04\x12\x0e\n\x06\x65rrors\x18\n \x01(\x04\x12\x14\n\x0cmemory_bytes\x18\x0b \x01(\x04\x12\x18\n\x10insecure_no_auth\x18\x0c \x01(\x08\x12\x18\n\x10pending_commands\x18\r \x01(\r\x12\x10\n\x08overload\x18\x0e \x01(\t\x12\x1a\n\x12memory_limit_bytes\x18\x0f \x01(\x04\x12\x13\n\x0bloop_lag_ms\x18\x10 \x01(\r\"\x9b\x01\n\x13\x43ommandEdgeResponse\x12?\n\x13\x64\x65vice_disconnected\x18\x01 \x01(\x0b\x32 .browsergo.v2.DeviceDisconnectedH\x00\x12\x39\n\x10\x65\x64ge_description\x18\x02 \x01(\x0b\x32\x1d.browsergo.v2.EdgeDescriptionH\x00\x42\x08\n\x06result\"z\n\nEdgeAnswer\x12\x35\n\x08response\x18\x01 \x01(\x0b\x32!.browsergo.v2.CommandEdgeResponseH\x00\x12*\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x19.browsergo.v2.ErrorDetailH\x00\x42\t\n\x07outcome\"+\n\x12\x44\x65viceDisconnected\x12\x15\n\rwas_connected\x18\x01 \x01(\x08\x32\xbd\x01\n\rRouterService\x12X\n\tGetStatus\x12$.browsergo.v2.GetRouterStatusRequest\x1a%.browsergo.v2.GetRouterStatusResponse\x12R\n\x0b\x43ommandEdge\x12 .browsergo.v2.CommandEdgeRequest\x1a!.browsergo.v2.CommandEdgeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62rowsergo/v2/router.proto\x12\x0c\x62rowsergo.v2\x1a\x18\x62rowsergo/v2/types.proto\"L\n\x13RouteMessageRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\ttarget_id\x18\x03 \x01(\t\"\'\n\x14RouteMessageResponse\x12\x0f\n\x07message\x18\x01 \x01(\t\"\x18\n\x16GetRouterStatusRequest\"\xbd\x01\n\x0bTrunkStatus\x12#\n\x04\x65\x64ge\x18\x01 \x01(\x0b\x32\x15.browsergo.v2.EdgeRun\x12\x11\n\tframes_in\x18\x02 \x01(\x04\x12\x12\n\nframes_out\x18\x03 \x01(\x04\x12\x10\n\x08\x62ytes_in\x18\x04 \x01(\x04\x12\x11\n\tbytes_out\x18\x05 \x01(\x04\x12\x12\n\nbatches_in\x18\x06 \x01(\x04\x12\x13\n\x0b\x62\x61tches_out\x18\x07 \x01(\x04\x12\x14\n\x0cqueued_bytes\x18\x08 \x01(\x04\"\x96\x01\n\x17GetRouterStatusResponse\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x11\n\tuptime_ms\x18\x03 \x01(\x04\x12)\n\x06trunks\x18\x04 \x03(\x0b\x32\x19.browsergo.v2.TrunkStatus\x12\x19\n\x11\x66rames_unroutable\x18\x05 \x01(\x04\"\xb6\x01\n\x12\x43ommandEdgeRequest\x12#\n\x04\x65\x64ge\x18\x01 \x01(\x0b\x32\x15.browsergo.v2.EdgeRun\x12;\n\x11\x64isconnect_device\x18\x02 \x01(\x0b\x32\x1e.browsergo.v2.DisconnectDeviceH\x00\x12\x33\n\rdescribe_edge\x18\x03 \x01(\x0b\x32\x1a.browsergo.v2.DescribeEdgeH\x00\x42\t\n\x07\x63ommand\"5\n\x10\x44isconnectDevice\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x0e\n\x0c\x44\x65scribeEdge\"\xea\x02\n\x0f\x45\x64geDescription\x12#\n\x04\x65\x64ge\x18\x01 \x01(\x0b\x32\x15.browsergo.v2.EdgeRun\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x11\n\tuptime_ms\x18\x03 \x01(\x04\x12\x0f\n\x07\x63lients\x18\x04 \x01(\r\x12\x0f\n\x07\x64\x65vices\x18\x05 \x01(\r\x12\x11\n\toperators\x18\x06 \x01(\r\x12\x10\n\x08\x63hannels\x18\x07 \x01(\r\x12\x15\n\rmessages_down\x18\x08 \x01(\x04\x12\x13\n\x0bmessages_up\x18\t \x01(\x04\x12\x0e\n\x06\x65rrors\x18\n \x01(\x04\x12\x14\n\x0cmemory_bytes\x18\x0b \x01(\x04\x12\x18\n\x10insecure_no_auth\x18\x0c \x01(\x08\x12\x18\n\x10pending_commands\x18\r \x01(\r\x12\x10\n\x08overload\x18\x0e \x01(\t\x12\x1a\n\x12memory_limit_bytes\x18\x0f \x01(\x04\x12\x13\n\x0bloop_lag_ms\x18\x10 \x01(\r\"\x9b\x01\n\x13\x43ommandEdgeResponse\x12?\n\x13\x64\x65vice_disconnected\x18\x01 \x01(\x0b\x32 .browsergo.v2.DeviceDisconnectedH\x00\x12\x39\n\x10\x65\x64ge_description\x18\x02 \x01(\x0b\x32\x1d.browsergo.v2.EdgeDescriptionH\x00\x42\x08\n\x06result\"z\n\nEdgeAnswer\x12\x35\n\x08response\x18\x01 \x01(\x0b\x32!.browsergo.v2.CommandEdgeResponseH\x00\x12*\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x19.browsergo.v2.ErrorDetailH\x00\x42\t\n\x07outcome\"+\n\x12\x44\x65viceDisconnected\x12\x15\n\rwas_connected\x18\x01 \x01(\x08\x32\x94\x02\n\rRouterService\x12X\n\tGetStatus\x12$.browsergo.v2.GetRouterStatusRequest\x1a%.browsergo.v2.GetRouterStatusResponse\x12R\n\x0b\x43ommandEdge\x12 .browsergo.v2.CommandEdgeRequest\x1a!.browsergo.v2.CommandEdgeResponse\x12U\n\x0cRouteMessage\x12!.browsergo.v2.RouteMessageRequest\x1a\".browsergo.v2.RouteMessageResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'browsergo.v2.router_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETROUTERSTATUSREQUEST']._serialized_start=69
-  _globals['_GETROUTERSTATUSREQUEST']._serialized_end=93
-  _globals['_TRUNKSTATUS']._serialized_start=96
-  _globals['_TRUNKSTATUS']._serialized_end=285
-  _globals['_GETROUTERSTATUSRESPONSE']._serialized_start=288
-  _globals['_GETROUTERSTATUSRESPONSE']._serialized_end=438
-  _globals['_COMMANDEDGEREQUEST']._serialized_start=441
-  _globals['_COMMANDEDGEREQUEST']._serialized_end=623
-  _globals['_DISCONNECTDEVICE']._serialized_start=625
-  _globals['_DISCONNECTDEVICE']._serialized_end=678
-  _globals['_DESCRIBEEDGE']._serialized_start=680
-  _globals['_DESCRIBEEDGE']._serialized_end=694
-  _globals['_EDGEDESCRIPTION']._serialized_start=697
-  _globals['_EDGEDESCRIPTION']._serialized_end=1059
-  _globals['_COMMANDEDGERESPONSE']._serialized_start=1062
-  _globals['_COMMANDEDGERESPONSE']._serialized_end=1217
-  _globals['_EDGEANSWER']._serialized_start=1219
-  _globals['_EDGEANSWER']._serialized_end=1341
-  _globals['_DEVICEDISCONNECTED']._serialized_start=1343
-  _globals['_DEVICEDISCONNECTED']._serialized_end=1386
-  _globals['_ROUTERSERVICE']._serialized_start=1389
-  _globals['_ROUTERSERVICE']._serialized_end=1578
+  _globals['_ROUTEMESSAGEREQUEST']._serialized_start=69
+  _globals['_ROUTEMESSAGEREQUEST']._serialized_end=145
+  _globals['_ROUTEMESSAGERESPONSE']._serialized_start=147
+  _globals['_ROUTEMESSAGERESPONSE']._serialized_end=186
+  _globals['_GETROUTERSTATUSREQUEST']._serialized_start=188
+  _globals['_GETROUTERSTATUSREQUEST']._serialized_end=212
+  _globals['_TRUNKSTATUS']._serialized_start=215
+  _globals['_TRUNKSTATUS']._serialized_end=404
+  _globals['_GETROUTERSTATUSRESPONSE']._serialized_start=407
+  _globals['_GETROUTERSTATUSRESPONSE']._serialized_end=557
+  _globals['_COMMANDEDGEREQUEST']._serialized_start=560
+  _globals['_COMMANDEDGEREQUEST']._serialized_end=742
+  _globals['_DISCONNECTDEVICE']._serialized_start=744
+  _globals['_DISCONNECTDEVICE']._serialized_end=797
+  _globals['_DESCRIBEEDGE']._serialized_start=799
+  _globals['_DESCRIBEEDGE']._serialized_end=813
+  _globals['_EDGEDESCRIPTION']._serialized_start=816
+  _globals['_EDGEDESCRIPTION']._serialized_end=1178
+  _globals['_COMMANDEDGERESPONSE']._serialized_start=1181
+  _globals['_COMMANDEDGERESPONSE']._serialized_end=1336
+  _globals['_EDGEANSWER']._serialized_start=1338
+  _globals['_EDGEANSWER']._serialized_end=1460
+  _globals['_DEVICEDISCONNECTED']._serialized_start=1462
+  _globals['_DEVICEDISCONNECTED']._serialized_end=1505
+  _globals['_ROUTERSERVICE']._serialized_start=1508
+  _globals['_ROUTERSERVICE']._serialized_end=1784
 # @@protoc_insertion_point(module_scope)

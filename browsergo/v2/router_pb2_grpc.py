@@ -45,6 +45,11 @@ class RouterServiceStub:
                 request_serializer=browsergo_dot_v2_dot_router__pb2.CommandEdgeRequest.SerializeToString,
                 response_deserializer=browsergo_dot_v2_dot_router__pb2.CommandEdgeResponse.FromString,
                 _registered_method=True)
+        self.RouteMessage = channel.unary_unary(
+                '/browsergo.v2.RouterService/RouteMessage',
+                request_serializer=browsergo_dot_v2_dot_router__pb2.RouteMessageRequest.SerializeToString,
+                response_deserializer=browsergo_dot_v2_dot_router__pb2.RouteMessageResponse.FromString,
+                _registered_method=True)
 
 
 class RouterServiceServicer:
@@ -66,6 +71,19 @@ class RouterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RouteMessage(self, request, context):
+        """Has a device's browser execute one CDP command, with this router as its
+        client, and waits for the answer; the caller's deadline bounds the wait.
+        A command that cannot be answered by the browser any more is answered with
+        a relay error (docs/protocol/clients.md): its data says whether it was
+        executed. Errors: INVALID_ARGUMENT (no CDP command), NOT_FOUND
+        (DEVICE_NOT_FOUND, DEVICE_OFFLINE, TARGET_NOT_FOUND), RESOURCE_EXHAUSTED
+        (OVERLOADED), UNAVAILABLE: nothing was executed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RouterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +96,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.CommandEdge,
                     request_deserializer=browsergo_dot_v2_dot_router__pb2.CommandEdgeRequest.FromString,
                     response_serializer=browsergo_dot_v2_dot_router__pb2.CommandEdgeResponse.SerializeToString,
+            ),
+            'RouteMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.RouteMessage,
+                    request_deserializer=browsergo_dot_v2_dot_router__pb2.RouteMessageRequest.FromString,
+                    response_serializer=browsergo_dot_v2_dot_router__pb2.RouteMessageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +158,33 @@ class RouterService:
             '/browsergo.v2.RouterService/CommandEdge',
             browsergo_dot_v2_dot_router__pb2.CommandEdgeRequest.SerializeToString,
             browsergo_dot_v2_dot_router__pb2.CommandEdgeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RouteMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/browsergo.v2.RouterService/RouteMessage',
+            browsergo_dot_v2_dot_router__pb2.RouteMessageRequest.SerializeToString,
+            browsergo_dot_v2_dot_router__pb2.RouteMessageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,15 @@ class RouterServiceStub:
     answer. Errors: NOT_FOUND (EDGE_NOT_FOUND), DEADLINE_EXCEEDED, and what
     the edge itself answers.
     """
+    RouteMessage: _grpc.UnaryUnaryMultiCallable[_router_pb2.RouteMessageRequest, _router_pb2.RouteMessageResponse]
+    """Has a device's browser execute one CDP command, with this router as its
+    client, and waits for the answer; the caller's deadline bounds the wait.
+    A command that cannot be answered by the browser any more is answered with
+    a relay error (docs/protocol/clients.md): its data says whether it was
+    executed. Errors: INVALID_ARGUMENT (no CDP command), NOT_FOUND
+    (DEVICE_NOT_FOUND, DEVICE_OFFLINE, TARGET_NOT_FOUND), RESOURCE_EXHAUSTED
+    (OVERLOADED), UNAVAILABLE: nothing was executed.
+    """
 
 @_typing.type_check_only
 class RouterServiceAsyncStub(RouterServiceStub):
@@ -50,6 +59,15 @@ class RouterServiceAsyncStub(RouterServiceStub):
     """Sends a command to an edge over its trunk (ADMIN frame) and waits for the
     answer. Errors: NOT_FOUND (EDGE_NOT_FOUND), DEADLINE_EXCEEDED, and what
     the edge itself answers.
+    """
+    RouteMessage: _aio.UnaryUnaryMultiCallable[_router_pb2.RouteMessageRequest, _router_pb2.RouteMessageResponse]  # type: ignore[assignment]
+    """Has a device's browser execute one CDP command, with this router as its
+    client, and waits for the answer; the caller's deadline bounds the wait.
+    A command that cannot be answered by the browser any more is answered with
+    a relay error (docs/protocol/clients.md): its data says whether it was
+    executed. Errors: INVALID_ARGUMENT (no CDP command), NOT_FOUND
+    (DEVICE_NOT_FOUND, DEVICE_OFFLINE, TARGET_NOT_FOUND), RESOURCE_EXHAUSTED
+    (OVERLOADED), UNAVAILABLE: nothing was executed.
     """
 
 class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -71,6 +89,21 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sends a command to an edge over its trunk (ADMIN frame) and waits for the
         answer. Errors: NOT_FOUND (EDGE_NOT_FOUND), DEADLINE_EXCEEDED, and what
         the edge itself answers.
+        """
+
+    @_abc_1.abstractmethod
+    def RouteMessage(
+        self,
+        request: _router_pb2.RouteMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.RouteMessageResponse, _abc.Awaitable[_router_pb2.RouteMessageResponse]]:
+        """Has a device's browser execute one CDP command, with this router as its
+        client, and waits for the answer; the caller's deadline bounds the wait.
+        A command that cannot be answered by the browser any more is answered with
+        a relay error (docs/protocol/clients.md): its data says whether it was
+        executed. Errors: INVALID_ARGUMENT (no CDP command), NOT_FOUND
+        (DEVICE_NOT_FOUND, DEVICE_OFFLINE, TARGET_NOT_FOUND), RESOURCE_EXHAUSTED
+        (OVERLOADED), UNAVAILABLE: nothing was executed.
         """
 
 def add_RouterServiceServicer_to_server(servicer: RouterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

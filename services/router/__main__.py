@@ -1,35 +1,62 @@
 """`python -m services.router`: the switch between edges."""
 
-import functools
+from contextlib import nullcontext
+from functools import partial
 
 from grpc import aio
 
 import browsergo
 from browsergo.chassis.config import ConfigError, load_or_exit, refuse
 from browsergo.chassis.grpc_client import open_channel
+from browsergo.chassis.grpc_errors import translated
 from browsergo.chassis.grpc_server import serving
 from browsergo.chassis.logs import Logger, configure_logs
 from browsergo.chassis.membership import Membership
 from browsergo.chassis.process import Stop, new_boot, run
+from browsergo.chassis.racing import first_of
 from browsergo.chassis.telemetry import Telemetry
 from browsergo.core import semconv
-from browsergo.v2 import membership_pb2, router_pb2, router_pb2_grpc, trunk_pb2, trunk_pb2_grpc
+from browsergo.core.errors import ServiceUnavailable
+from browsergo.v2 import (
+    membership_pb2,
+    registry_pb2,
+    registry_pb2_grpc,
+    router_pb2,
+    router_pb2_grpc,
+    trunk_pb2,
+    trunk_pb2_grpc,
+)
 from services.router.config import RouterConfig
+from services.router.messages import Messages, Resolve
 from services.router.servicer import RouterServicer
 from services.router.switchboard import Switchboard
 from services.router.trunks import TrunkServicer
 
+RESOLVE_TIMEOUT_S = 5.0
 _SERVICES = (
     trunk_pb2.DESCRIPTOR.services_by_name["TrunkService"].full_name,
     router_pb2.DESCRIPTOR.services_by_name["RouterService"].full_name,
 )
 
 
-def register(board: Switchboard, server: aio.Server) -> tuple[str, ...]:
-    """Serve `board` over gRPC; the names of its services."""
+def register(board: Switchboard, messages: Messages, server: aio.Server) -> tuple[str, ...]:
+    """Serve `board` and `messages` over gRPC; the names of their services."""
     trunk_pb2_grpc.add_TrunkServiceServicer_to_server(TrunkServicer(board), server)
-    router_pb2_grpc.add_RouterServiceServicer_to_server(RouterServicer(board), server)
+    router_pb2_grpc.add_RouterServiceServicer_to_server(RouterServicer(board, messages), server)
     return _SERVICES
+
+
+def resolving(registry: aio.Channel | None) -> Resolve:
+    """How a router finds the edge of a device."""
+
+    async def resolve(device: str) -> int:
+        if registry is None:
+            raise ServiceUnavailable("this router knows no registry (--registry), so it finds no devices")
+        stub = registry_pb2_grpc.RegistryServiceStub(registry)
+        request = registry_pb2.ResolveRequest(device_id=device)
+        return (await translated(stub.Resolve(request, timeout=RESOLVE_TIMEOUT_S))).edge.boot
+
+    return resolve
 
 
 def member(router_id: str, address: str) -> membership_pb2.Member:
@@ -49,22 +76,26 @@ async def serve(config: RouterConfig, stop: Stop) -> None:
     telemetry = Telemetry(semconv.SERVICE_ROUTER, config.instance_id)
     board = Switchboard(config.instance_id, telemetry, log)
     try:
-        async with serving(config.listen, functools.partial(register, board), stop) as server:
-            log.info("ready", addresses=server.addresses)
-            await _hold_place(config, config.advertise or server.addresses[0], log, stop)
-            log.info("stopping")
-            board.drain()
+        async with open_channel(config.registry) if config.registry is not None else nullcontext() as registry:
+            messages = Messages(board, resolving(registry), telemetry, log)
+            async with serving(config.listen, partial(register, board, messages), stop) as server:
+                log.info("ready", addresses=server.addresses)
+                place = _hold_place(config, registry, config.advertise or server.addresses[0], log, stop)
+                await first_of(place, messages.run())
+                log.info("stopping")
+                board.drain()
     finally:
         telemetry.shutdown()
 
 
-async def _hold_place(config: RouterConfig, address: str, log: Logger, stop: Stop) -> None:
+async def _hold_place(
+    config: RouterConfig, registry: aio.Channel | None, address: str, log: Logger, stop: Stop
+) -> None:
     """Until asked to stop; edges are told before their trunks end."""
-    if config.registry is None:
+    if registry is None:
         await stop.requested.wait()
-        return
-    async with open_channel(config.registry) as channel:
-        await Membership(channel, member(config.instance_id, address), log).hold_until(stop.requested)
+    else:
+        await Membership(registry, member(config.instance_id, address), log).hold_until(stop.requested)
 
 
 def main() -> None:

@@ -22,10 +22,11 @@ _TRACED = frozenset({Kind.CMD, Kind.MSG})
 
 
 class Trunk:
-    """One edge's stream, as the router sees it."""
+    """One edge's stream, as the router sees it; or, `inside`, that of the router's own clients."""
 
-    def __init__(self, edge: types_pb2.EdgeRun) -> None:
+    def __init__(self, edge: types_pb2.EdgeRun, inside: bool = False) -> None:
         self.edge = edge
+        self.inside = inside
         self.outbox = Outbox()
         self.replaced = asyncio.Event()
         self.status = router_pb2.TrunkStatus(edge=edge)
@@ -61,13 +62,20 @@ class Switchboard:
 
     # --- trunks --------------------------------------------------------------------------------------
 
-    def connect(self, edge: types_pb2.EdgeRun) -> Trunk:
+    @property
+    def trunks(self) -> list[Trunk]:
+        """Those of edges."""
+        return [trunk for trunk in self.switch.trunks() if not trunk.inside]
+
+    def connect(self, edge: types_pb2.EdgeRun, *, inside: bool = False) -> Trunk:
         """An edge's trunk is up. An older one that it replaces is told so, the other edges that it is lost."""
-        trunk = Trunk(edge)
+        trunk = Trunk(edge, inside)
         old = self.switch.connect(edge.boot, trunk)
         if old is not None:
             old.replaced.set()
             self._forward(self.switch.lost(edge.boot), time.time_ns())
+        if inside:
+            return trunk
         self._log.info("trunk up", edge=edge.edge_id, boot=f"{edge.boot:016x}")
         return trunk
 

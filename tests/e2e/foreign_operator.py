@@ -100,6 +100,18 @@ def ask_router(address: str) -> list[str]:
     return sorted(trunk.edge.edge_id for trunk in status.trunks)
 
 
+def ask_browser(address: str, device: str) -> dict[str, object]:
+    """What a device's browser answers through the router."""
+    from browsergo.v2 import router_pb2, router_pb2_grpc
+
+    message = json.dumps({"id": 41, "method": "Browser.getVersion"})
+    with grpc.insecure_channel(address) as channel:
+        stub = router_pb2_grpc.RouterServiceStub(channel)
+        request = router_pb2.RouteMessageRequest(device_id=device, message=message)
+        answer: dict[str, object] = json.loads(stub.RouteMessage(request, timeout=TIMEOUT_S).message)
+    return answer
+
+
 def main() -> None:
     generate(Path(sys.argv[1]))
     urls = json.loads(sys.argv[2])
@@ -113,6 +125,7 @@ def main() -> None:
                 "devices": ask_registry(urls["registry_grpc"]),
                 "control": ask_control(urls["control_grpc"]),
                 "edges": ask_router(urls["router_grpc"]),
+                "browser": ask_browser(urls["router_grpc"], "local"),
             }
         )
     )

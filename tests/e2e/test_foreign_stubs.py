@@ -49,6 +49,8 @@ def check(found: dict[str, Any], folder: Path) -> None:
     assert device["edge"] in found["edges"]
     assert found["edges"] == ["edge-1", "edge-2"]
     assert device["browser"]
+    assert found["browser"]["id"] == 41
+    assert found["browser"]["result"]["product"].startswith("Chrome/")
     assert found["control"]["status"] == "ok"
     assert found["control"]["devices_active"] == 1
     assert {"registry", "edge edge-1", "edge edge-2"} < set(found["control"]["parts"])

@@ -150,7 +150,7 @@ class EchoDevice:
         who = device.who
         self._end = DeviceEnd(who.device_id, who.boot_id, lambda bits: (1 << bits) - 1)
         self._end.registered(device.ack.epoch)
-        self._reading = [asyncio.create_task(self._read(number, link)) for number, link in self._links.items()]
+        self._reading = {number: asyncio.create_task(self._read(number, link)) for number, link in self._links.items()}
 
     @classmethod
     async def start(
@@ -220,11 +220,17 @@ class EchoDevice:
         """The browser ends every channel."""
         self._apply(self._end.close_all(error))
 
+    def lose_link(self, number: int) -> None:
+        """A link connection breaks, and both sides notice at once."""
+        self._reading[number].cancel()
+        self._links.pop(number).socket.connection.abort()
+        self._apply(self._end.link_lost(number, time.monotonic()))
+
     async def leave(self) -> None:
         """Close everything, without a goodbye."""
-        for task in self._reading:
+        for task in self._reading.values():
             task.cancel()
-        await asyncio.gather(*self._reading, return_exceptions=True)
+        await asyncio.gather(*self._reading.values(), return_exceptions=True)
         for socket in (self.device.control, *(link.socket for link in self._links.values())):
             if socket.connection.is_open:
                 await socket.close()

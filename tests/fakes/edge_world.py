@@ -29,7 +29,8 @@ from edge.config import EdgeConfig
 from edge.grpc_carrier import GrpcCarrier
 from edge.server import listening_socket
 from services.registry.core.conflicts import Policy
-from services.router.__main__ import member, register
+from services.router.__main__ import member, register, resolving
+from services.router.messages import Messages
 from services.router.switchboard import Switchboard
 from tests.fakes import served
 from tests.fakes.clock import HandClock
@@ -61,9 +62,11 @@ class LocalRouter:
 
     def __init__(self, folder: Path, router_id: str, joins: bool = False) -> None:
         self.router_id = router_id
-        self._registry = registry_address(folder) if joins else None
+        self._registry = registry_address(folder)
+        self._joins = joins
         self._leaving = asyncio.Event()
         self._membership: asyncio.Task[None] | None = None
+        self._messages: asyncio.Task[None]
         self.address = f"unix:{folder / router_id}.sock"
         self.board: Switchboard
         self._running = contextlib.AsyncExitStack()
@@ -73,10 +76,13 @@ class LocalRouter:
         telemetry = Telemetry(semconv.SERVICE_ROUTER, self.router_id)
         self._running.push_async_callback(asyncio.to_thread, telemetry.shutdown)
         board = self.board = Switchboard(self.router_id, telemetry, structlog.get_logger())
-        serve = serving([self.address], functools.partial(register, board), Stop(), grace_s=0.1)
+        registry = await self._running.enter_async_context(open_channel(self._registry))
+        messages = Messages(board, resolving(registry), telemetry, structlog.get_logger())
+        self._messages = asyncio.create_task(messages.run())
+        serve = serving([self.address], functools.partial(register, board, messages), Stop(), grace_s=0.1)
         await self._running.enter_async_context(serve)
-        if self._registry is not None:
-            await self._join(self._registry)
+        if self._joins:
+            self._join(registry)
 
     async def stop(self) -> None:
         """As on SIGTERM: it leaves the registry, the trunks end, then the server."""
@@ -89,6 +95,8 @@ class LocalRouter:
         """It is gone, and the registry is not told."""
         self.forget_registry()
         self.board.drain()
+        self._messages.cancel()
+        await asyncio.gather(self._messages, return_exceptions=True)
         await self._running.aclose()
 
     def forget_registry(self) -> None:
@@ -96,15 +104,14 @@ class LocalRouter:
         if self._membership is not None:
             self._membership.cancel()
 
-    async def _join(self, registry: str) -> None:
+    def _join(self, registry: aio.Channel) -> None:
         self._leaving.clear()
-        channel = await self._running.enter_async_context(open_channel(registry))
-        membership = Membership(channel, member(self.router_id, self.address), structlog.get_logger())
+        membership = Membership(registry, member(self.router_id, self.address), structlog.get_logger())
         self._membership = asyncio.create_task(membership.hold_until(self._leaving))
 
     def edges(self) -> set[str]:
         """The edges that have a trunk here."""
-        return {trunk.edge.edge_id for trunk in self.board.switch.trunks()}
+        return {trunk.edge.edge_id for trunk in self.board.trunks}
 
 
 @contextlib.asynccontextmanager

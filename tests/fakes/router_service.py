@@ -34,6 +34,11 @@ class FakeRouter(router_pb2_grpc.RouterServiceServicer):
         self.stalled = False
         self.company: asyncio.Barrier | None = None
 
+    async def RouteMessage(
+        self, request: router_pb2.RouteMessageRequest, context: Context
+    ) -> router_pb2.RouteMessageResponse:
+        raise NotImplementedError  # nobody asks a router for it yet
+
     @aborting
     async def GetStatus(
         self, request: router_pb2.GetRouterStatusRequest, context: Context

@@ -26,7 +26,7 @@ def device_of(router: LocalRouter, world: World) -> str:
 
 
 def carried(router: LocalRouter) -> int:
-    return sum(trunk.snapshot().frames_in for trunk in router.board.switch.trunks())
+    return sum(trunk.snapshot().frames_in for trunk in router.board.trunks)
 
 
 async def until_members(folder: Path, ids: set[str]) -> None:
@@ -86,14 +86,14 @@ def test_a_router_whose_lease_ran_out_keeps_its_trunk_while_that_is_up_and_is_dr
     async def scenario(world: World) -> None:
         late = await world.add_router("router-2", joins=True)
         await reached(world, late)
-        [trunk] = late.board.switch.trunks()
+        [trunk] = late.board.trunks
         late.forget_registry()
         await until(lambda: not len(world.edge.parts.routers.view), "the end of its lease")
         device = device_of(late, world)
         echo = await EchoDevice.start(world, registration(device))
         client = await world.client(device)
         assert "result" in await client.call(1, "Fake.say")
-        assert list(late.board.switch.trunks()) == [trunk]
+        assert late.board.trunks == [trunk]
         await late.cut()
         await until(lambda: known(world.edge) == {world.router.address}, "that it is dropped")
         await echo.leave()
@@ -105,7 +105,7 @@ def test_a_registry_that_comes_back_empty_costs_no_trunk_and_learns_everybody_ag
     async def scenario(world: World) -> None:
         late = await world.add_router("router-2", joins=True)
         await reached(world, late)
-        trunks = [list(router.board.switch.trunks()) for router in world.routers]
+        trunks = [router.board.trunks for router in world.routers]
         followers = [edge.parts.routers for edge in world.edges]
         generation = followers[0].view.generation
         await world.stop_registry()
@@ -120,7 +120,7 @@ def test_a_registry_that_comes_back_empty_costs_no_trunk_and_learns_everybody_ag
             )
         everybody = {"edge-1", "edge-2", "router-2"}
         await until_members(tmp_path, everybody)
-        assert [list(router.board.switch.trunks()) for router in world.routers] == trunks
+        assert [router.board.trunks for router in world.routers] == trunks
 
     play(tmp_path, scenario, edges=2)
 
