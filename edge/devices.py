@@ -389,7 +389,7 @@ def _checked_hello(session: Session, frame: Frame) -> payloads.Hello:
     hello = payloads.decode_hello(frame.payload)
     if hello.device != session.device or hello.boot != session.registration.boot_id:
         raise errors.Forbidden("HELLO speaks for another device")
-    if frame.edge == EVERY_EDGE and (hello.named or hello.held):
+    if frame.edge == EVERY_EDGE and hello.named:
         raise errors.BadFrame("a HELLO for every edge names no channels")
     return hello
 

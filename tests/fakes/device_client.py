@@ -43,10 +43,11 @@ class LinkClient:
         device: str | None = None,
         boot: str | None = None,
         epoch: int | None = None,
-        held: frozenset[bytes] = frozenset(),
+        named: dict[bytes, payloads.Named] | None = None,
     ) -> None:
-        """A HELLO that names nothing; what is not given is as it should be."""
-        body = payloads.Hello(device or self._device, boot or self._boot, {}, held)
+        """A HELLO; what is not given is as it should be, of a device that has no channels."""
+        named = named or {}
+        body = payloads.Hello(device or self._device, boot or self._boot, named, frozenset(named))
         at = Binding(self._epoch if epoch is None else epoch, 1)
         self.send(Frame(Kind.HELLO, edge=edge, at=at, payload=payloads.encode_hello(body)))
 

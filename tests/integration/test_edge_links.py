@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from browsergo.core.channel import payloads
 from browsergo.core.channel.frames import CHUNK_BYTES, EVERY_EDGE, MAX_LINK_MESSAGE_BYTES, Frame, Kind
 from browsergo.core.errors import HandshakeRefused
 from browsergo.core.ids import Binding
@@ -124,7 +125,7 @@ def test_a_device_is_active_from_its_first_hello_until_its_last_link_is_gone(tmp
         ({"boot": "boot-2"}, 4501),
         ({"epoch": 0}, 4002),
         ({"epoch": 2}, 4002),
-        ({"edge": EVERY_EDGE, "held": frozenset({CHANNEL})}, 4502),
+        ({"edge": EVERY_EDGE, "named": {CHANNEL: payloads.Named(0, 1, "c1")}}, 4502),
     ],
     ids=["another device", "another boot", "older epoch", "future epoch", "names channels to every edge"],
 )

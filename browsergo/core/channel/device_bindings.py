@@ -42,7 +42,7 @@ class DeviceBindings:
         self._channels: dict[bytes, DeviceChannel] = {}
         self._edges: dict[int, None] = {}  # client edges this boot has served, in order of first sight
         self._total_bytes = 0
-        self._said_hello = False
+        self._told_on: int | None = None  # the link on which every edge was told of this boot
         self.duplicates = 0
         self.stale_frames = 0
 
@@ -60,9 +60,7 @@ class DeviceBindings:
         """A link connection is there. The first one makes the device ACTIVE and brings all channels home."""
         self._links.append(link)
         effects: list[DeviceEffect] = []
-        if not self._said_hello:  # a new boot: no edge may go on with what an older one had
-            self._said_hello = True
-            self._hello(link, EVERY_EDGE, (), now, effects)
+        self._tell_every_edge(link, now, effects)
         self._hello(link, NO_EDGE, (), now, effects)
         if len(self._links) == 1:
             for edge in self._edges:
@@ -81,6 +79,7 @@ class DeviceBindings:
             entry.link_by = now + self._limits.hold_without_link_s
         if self._links:
             home = self._links[-1]
+            self._tell_every_edge(home, now, effects)
             for edge in self._edges:
                 self._hello(home, edge, [entry for entry in homeless if entry.edge == edge], now, effects)
         return effects
@@ -92,6 +91,12 @@ class DeviceBindings:
         mine = [entry for entry in self._owned_by(edge) if entry.link in (link, None)]
         self._hello(link, edge, mine, now, effects)
         return effects
+
+    def _tell_every_edge(self, link: int, now: float, effects: list[DeviceEffect]) -> None:
+        """No edge may go on with what an older boot had. Once a link: with its link, what was told may be lost."""
+        if self._told_on not in self._links:
+            self._told_on = link
+            self._hello(link, EVERY_EDGE, (), now, effects)
 
     def _owned_by(self, edge: int) -> list[DeviceChannel]:
         return [entry for entry in self._channels.values() if entry.edge == edge and not entry.dialing]
@@ -107,7 +112,7 @@ class DeviceBindings:
                 continue
             self._bind(entry, link, at, now)
             named[entry.id] = payloads.Named(entry.last, entry.born, entry.claim)
-        held = frozenset(entry.id for entry in self._channels.values() if entry.edge == edge)
+        held = frozenset(entry.id for entry in self._channels.values() if edge in (entry.edge, EVERY_EDGE))
         body = payloads.Hello(self._device, self._boot, named, held, self._took_over)
         effects.append(Transmit(link, Frame(Kind.HELLO, edge=edge, at=at, payload=payloads.encode_hello(body))))
 

@@ -150,7 +150,29 @@ def test_every_hello_and_opened_takes_a_fresh_number() -> None:
     ):
         numbers += [effect.frame.at for effect in only(Transmit, effects)]
     assert numbers == sorted(set(numbers))
-    assert len(numbers) == 6
+    assert len(numbers) == 8
+
+
+def test_a_boot_tells_every_edge_again_when_the_link_is_lost_on_which_it_did() -> None:
+    side = DeviceSide(links=())
+    side.link_up(1)
+    assert EVERY_EDGE not in hellos(side.link_up(2))
+    assert EVERY_EDGE not in hellos(side.link_lost(2))
+    side.link_up(3)
+    assert hellos(side.link_lost(1))[EVERY_EDGE][0] == 3
+    assert EVERY_EDGE not in hellos(side.link_up(4))
+    side.link_lost(3)
+    side.link_lost(4)
+    assert hellos(side.link_up(5))[EVERY_EDGE][0] == 5
+
+
+def test_what_every_edge_is_told_names_no_channel_and_frees_none() -> None:
+    side, _ = open_device(links=(1, 2))
+    side.ask_open("c2", channel=OTHER, source=8)
+    side.dialed(OTHER)
+    _, hello = hellos(side.link_lost(1))[EVERY_EDGE]
+    assert not hello.named
+    assert hello.held == {CHANNEL, OTHER}
 
 
 def test_a_new_boot_tells_every_edge_once_before_anything_else() -> None:
@@ -176,7 +198,7 @@ def test_hello_of_a_lost_link_goes_to_every_client_edge_even_if_it_names_nothing
     side.ask_open("c2", channel=OTHER, link=2, source=8)
     side.dialed(OTHER)
     said = hellos(side.link_lost(1))
-    assert set(said) == {CLIENT_EDGE, 8}
+    assert set(said) == {EVERY_EDGE, CLIENT_EDGE, 8}
     assert said[8][1] == payloads.Hello(DEVICE, BOOT, {}, frozenset({OTHER}))
 
 
@@ -238,7 +260,7 @@ def test_client_edges_are_remembered_up_to_a_bound_but_never_those_in_use() -> N
         channel = bytes([source]) * 16
         side.ask_open("x", channel=channel, source=source)
         side.end.dial_failed(channel, errors.TargetNotFound())
-    assert set(hellos(side.link_lost(1))) == {CLIENT_EDGE, 29}
+    assert set(hellos(side.link_lost(1))) == {EVERY_EDGE, CLIENT_EDGE, 29}
 
 
 # --- ends -------------------------------------------------------------------------------------------------------------
