@@ -69,6 +69,7 @@ class Mode:
     device_end: type[DeviceEnd] = DeviceEnd
     client_ends: type[ClientEnds] = ClientEnds
     frames_hop: bool = False  # a device edge that goes on over a new trunk without a HELLO (a mutant)
+    epochs_restart: bool = False  # a registry that forgets which epochs it gave (a mutant)
 
     @property
     def client_limits(self) -> client_state.ClientLimits:

@@ -12,9 +12,9 @@ from browsergo.core import errors
 from browsergo.core.channel import payloads
 from browsergo.core.channel.client_end import ClientEnds
 from browsergo.core.channel.client_state import Channel, Effect, Path, Seek
-from browsergo.core.channel.device_end import DeviceEffect, DeviceEnd
+from browsergo.core.channel.device_end import DeviceEffect, DeviceEnd, Transmit
 from browsergo.core.channel.device_state import DeviceChannel
-from browsergo.core.channel.frames import EVERY_EDGE, NO_EDGE, Frame
+from browsergo.core.channel.frames import EVERY_EDGE, NO_EDGE, Frame, Kind
 from browsergo.core.channel.pieces import Payload
 from browsergo.core.ids import Binding
 from tests.simulation.cast import Mode
@@ -65,13 +65,13 @@ class PathLostKeepsNumber(DeviceEnd):
 
 
 class HelloOnlyIfNamed(DeviceEnd):
-    """Says nothing to a client edge none of whose channels move; its absence would have spoken."""
+    """Says nothing to client edges none of whose channels move, nor that the boot is new; absence would have spoken."""
 
     def _hello(
         self, link: int, edge: int, entries: Iterable[DeviceChannel], now: float, effects: list[DeviceEffect]
     ) -> None:
         named = [entry for entry in entries if not entry.dialing]
-        if named or edge in (NO_EDGE, EVERY_EDGE):
+        if named or edge == NO_EDGE:  # the latter is for the device's own edge: its link counts
             super()._hello(link, edge, named, now, effects)
 
 
@@ -89,15 +89,40 @@ class OpenAgainResets(DeviceEnd):
         return super()._open(link, frame, now)
 
 
-class NamesAllOnEveryLink(DeviceEnd):
-    def _path_lost(self, link: int, edge: int, now: float) -> list[DeviceEffect]:
-        homes = {entry.id: (entry.link, entry.at) for entry in self._channels.values()}
-        effects: list[DeviceEffect] = []
-        self._hello(link, edge, self._owned_by(edge), now, effects)
-        for entry in self._owned_by(edge):
-            if homes[entry.id][0] not in (link, None):
-                entry.link, entry.at = homes[entry.id]
-        return effects
+class _NamesMore(DeviceEnd):
+    """Names also what does not move to this link."""
+
+    def _named_too(self, entry: DeviceChannel, link: int, edge: int) -> bool:
+        raise NotImplementedError
+
+    def _hello(
+        self, link: int, edge: int, entries: Iterable[DeviceChannel], now: float, effects: list[DeviceEffect]
+    ) -> None:
+        super()._hello(link, edge, entries, now, effects)
+        hello = effects[-1]
+        if edge in (NO_EDGE, EVERY_EDGE) or not isinstance(hello, Transmit):
+            return
+        body = payloads.decode_hello(hello.frame.payload)
+        for entry in self._channels.values():
+            if not entry.dialing and self._named_too(entry, link, edge):
+                body.named[entry.id] = payloads.Named(entry.last, entry.born, entry.claim)
+        effects[-1] = hello._replace(frame=hello.frame._replace(payload=payloads.encode_hello(body)))
+
+
+class NamesAllOnEveryLink(_NamesMore):
+    def _named_too(self, entry: DeviceChannel, link: int, edge: int) -> bool:
+        return entry.edge == edge
+
+
+class NamesChannelsOfOtherEdges(_NamesMore):
+    def _named_too(self, entry: DeviceChannel, link: int, edge: int) -> bool:
+        return entry.link == link
+
+
+class ObeysAnyClaim(DeviceEnd):
+    def _close(self, frame: Frame) -> list[DeviceEffect]:
+        entry = self._channels.get(frame.channel)
+        return [] if entry is None else self._forget(entry)
 
 
 class NoCredit(DeviceEnd):
@@ -115,6 +140,15 @@ class WaitsForRoom(DeviceEnd):
         first = entry.out[len(entry.out) - entry.unsent] if entry.unsent else None
         flying = first is not None and first.seq - 1 > entry.acked
         if first is None or not flying or entry.flying_bytes + first.size <= self._limits.credit_bytes:
+            super()._flush(entry, effects)
+
+
+class NeverSendsLarge(DeviceEnd):
+    """A message that exceeds the whole window waits for ever."""
+
+    def _flush(self, entry: DeviceChannel, effects: list[DeviceEffect]) -> None:
+        first = entry.out[len(entry.out) - entry.unsent] if entry.unsent else None
+        if first is None or first.size <= self._limits.credit_bytes:
             super()._flush(entry, effects)
 
 
@@ -141,6 +175,33 @@ class TakesAnyPartOfAMessage(ClientEnds):
 class BindingIgnored(ClientEnds):
     def _bound(self, frame: Frame) -> Channel | None:
         return self._channels.get(frame.channel)
+
+
+class HelloOfTheSameEpochIgnored(ClientEnds):
+    """Binds by epochs alone."""
+
+    def _hello(self, path: Path, frame: Frame, now: float, wall_ns: int) -> list[Effect]:
+        hello = payloads.decode_hello(frame.payload)
+        for channel in list(hello.named):
+            entry = self._channels.get(channel)
+            if entry is not None and not entry.opening and frame.at.epoch == entry.at.epoch:
+                del hello.named[channel]
+        return super()._hello(path, frame._replace(payload=payloads.encode_hello(hello)), now, wall_ns)
+
+
+class HelloCompletesOpen(ClientEnds):
+    """Takes a HELLO that names an opening channel for its OPENED."""
+
+    def _hello(self, path: Path, frame: Frame, now: float, wall_ns: int) -> list[Effect]:
+        hello = payloads.decode_hello(frame.payload)
+        effects: list[Effect] = []
+        for channel, named in hello.named.items():
+            entry = self._channels.get(channel)
+            if entry is not None and entry.opening:
+                body = payloads.encode_opened(payloads.Opened(hello.boot, named.claim, named.last, named.born))
+                opened = frame._replace(kind=Kind.OPENED, channel=channel, payload=body)
+                effects += self._opened(path, opened, now, wall_ns)
+        return effects + super()._hello(path, frame, now, wall_ns)
 
 
 class TakesMessagesTwice(BindingIgnored):
@@ -190,6 +251,54 @@ class AbsenceIgnored(ClientEnds):
 class AbsentIsUnnamed(ClientEnds):
     def _unnamed(self, entry: Channel, path: Path, at: Binding, hello: payloads.Hello, now: float) -> list[Effect]:
         return super()._unnamed(entry, path, at, hello._replace(held=frozenset()), now)
+
+
+class AbsenceOfAnyAge(ClientEnds):
+    """Believes that a channel was freed before it was opened."""
+
+    def _unnamed(self, entry: Channel, path: Path, at: Binding, hello: payloads.Hello, now: float) -> list[Effect]:
+        newer = at if entry.boot != hello.boot else max(at, entry.at._replace(n=entry.at.n + 1))
+        return super()._unnamed(entry, path, newer, hello, now)
+
+
+class BirthIgnored(ClientEnds):
+    """Takes a channel that the same boot has made anew for the one it was."""
+
+    def _bind(self, entry: Channel, path: Path, at: Binding, opened: payloads.Opened, wall_ns: int) -> list[Effect]:
+        entry.born = opened.born
+        return super()._bind(entry, path, at, opened, wall_ns)
+
+
+class BootLearntLate(ClientEnds):
+    """Binds a channel to the boot of the HELLO that comes next, not to the one that opened it."""
+
+    def _opened(self, path: Path, frame: Frame, now: float, wall_ns: int) -> list[Effect]:
+        effects = super()._opened(path, frame, now, wall_ns)
+        entry = self._channels.get(frame.channel)
+        if entry is not None and entry.at == frame.at:
+            entry.boot = ""
+        return effects
+
+    def _bind(self, entry: Channel, path: Path, at: Binding, opened: payloads.Opened, wall_ns: int) -> list[Effect]:
+        if entry.boot == "":
+            entry.boot, entry.born = opened.boot, opened.born
+        return super()._bind(entry, path, at, opened, wall_ns)
+
+    def _new_boot(self, entry: Channel, path: Path, at: Binding, hello: payloads.Hello, now: float) -> list[Effect]:
+        written, received = entry.written, entry.received
+        if entry.boot == "":
+            entry.written = entry.received = 0
+        effects = super()._new_boot(entry, path, at, hello, now)
+        entry.written, entry.received = written, received
+        return effects
+
+
+class RoutesById(ClientEnds):
+    """An answer goes to the first client that waits for its id."""
+
+    def _answer(self, entry: Channel, command_id: int, payload: Payload, effects: list[Effect], wall_ns: int) -> None:
+        first = next((other for other in self._channels.values() if command_id in other.pending), entry)
+        super()._answer(first, command_id, payload, effects, wall_ns)
 
 
 class NewBootIgnored(ClientEnds):
@@ -245,25 +354,35 @@ MUTANTS = [
     _device(PathLostIgnored, gentle=True),
     _device(PathLostKeepsNumber),
     _device(HelloOnlyIfNamed, patient=True),
-    _device(FreesSilently),
+    _device(FreesSilently, patient=True),
     _device(OpenAgainResets),
-    _device(NamesAllOnEveryLink),
+    _device(NamesAllOnEveryLink, gentle=True),
+    _device(NamesChannelsOfOtherEdges),
+    _device(ObeysAnyClaim, gentle=True),
     _device(NoCredit),
-    _device(WaitsForRoom),
+    _device(WaitsForRoom, gentle=True),
+    _device(NeverSendsLarge),
     _device(SlowAtOnce, gentle=True),
     _client(BindingIgnored, gentle=True),
+    _client(HelloOfTheSameEpochIgnored, gentle=True),
+    _client(HelloCompletesOpen, gentle=True),
     _client(TakesMessagesTwice),
     _client(ReplaysReversed),
     _client(NoReplay),
     _client(NoIfUnacknowledged),
     _client(ResumeGrantsWhatIsReceived),
-    _client(AbsenceIgnored, patient=True),
     _client(AbsentIsUnnamed, gentle=True),
+    _client(BootLearntLate, patient=True),
+    _client(RoutesById),
     _client(NewBootIgnored, patient=True),
     _client(NeverAnnounces, patient=True),
     _client(UnknownClaimKept, patient=True),
     _client(OpenNotRepeated, patient=True),
     Mutant("TakesAnyPartOfAMessage", Mode(torn=True, big=0.5, client_ends=TakesAnyPartOfAMessage)),
     Mutant("SendsWhatItSaidItWouldNot", Mode(hasty=True, client_ends=SendsWhatItSaidItWouldNot)),
+    Mutant("AbsenceIgnored", Mode(late_open=True, patient=True, client_ends=AbsenceIgnored)),
+    Mutant("AbsenceOfAnyAge", Mode(moving=True, gentle=True, client_ends=AbsenceOfAnyAge)),
+    Mutant("BirthIgnored", Mode(late_open=True, patient=True, client_ends=BirthIgnored)),
     Mutant("FramesHop", Mode(frames_hop=True)),
+    Mutant("EpochsRestart", Mode(epochs_restart=True)),
 ]

@@ -6,13 +6,11 @@ from dataclasses import replace
 from functools import partial
 
 from browsergo.core import errors
-from browsergo.core.channel import client_state
+from browsergo.core.channel import payloads
 from browsergo.core.channel.frames import Frame, Kind
 from browsergo.core.ids import UNBOUND, Binding
+from tests.simulation.bounds import check_client_end, check_device_end
 from tests.simulation.cast import (
-    BIG_BYTES,
-    CLIENT_LIMITS,
-    DEVICE_LIMITS,
     POOL,
     ROUTERS,
     Agent,
@@ -24,14 +22,10 @@ from tests.simulation.cast import (
     Violation,
 )
 from tests.simulation.relay import World
-from tests.simulation.witness import is_refusal
 
 STEPS = 1000
 QUIET_STEPS = 8000
 STEP_S = 0.01
-# Those after which the client is held, and what it has in flight by then.
-MOST_REFUSALS = CLIENT_LIMITS.waiting_messages + CLIENT_LIMITS.pending_commands
-SLACK_BYTES = BIG_BYTES + 300  # one message over a bound, and what surrounds its padding
 
 
 class Play(World):
@@ -281,7 +275,7 @@ class Play(World):
             self.agent_notices(link)
 
     def false_alarm(self) -> None:
-        """Somebody believes something lost that is not."""
+        """Somebody believes something lost or over that is not."""
         if self.pipes:
             pipe = self.chance.choice(self.pipes)
             self.chance.choice(
@@ -289,8 +283,16 @@ class Play(World):
                     partial(self._path_lost, pipe),
                     partial(self._router_lost, pipe.edge, pipe.router),
                     partial(self._edge_lost, pipe.edge, pipe.link.edge.address),
+                    partial(self._close_anothers, pipe),
                 )
             )()
+
+    def _close_anothers(self, pipe: Pipe) -> None:
+        """A client end says that it is gone, of a channel that has another by now."""
+        channels = list(pipe.link.agent.end._channels)
+        if channels:
+            claim = payloads.encode_claim("another")
+            pipe.down.append(Frame(Kind.CLOSE, channel=self.chance.choice(channels), payload=claim))
 
     def crash_edge(self) -> None:
         place = self.chance.randrange(len(self.edges))
@@ -359,12 +361,8 @@ class Play(World):
                 if entry.at < self.bindings.get((edge.address, entry.id), UNBOUND):
                     raise Violation("I7: a binding went back")
                 self.bindings[edge.address, entry.id] = entry.at
-                _check_bounds(entry)
-        out = [entry.out_bytes for entry in self.agent.end._channels.values()]
-        if any(size > DEVICE_LIMITS.channel_bytes + SLACK_BYTES for size in out):
-            raise Violation("I6: too much waits at a device end")
-        if sum(out) > DEVICE_LIMITS.total_bytes + len(out) * SLACK_BYTES:
-            raise Violation("I6: too much waits at the device")
+                check_client_end(entry)
+        check_device_end(self.agent.end)
 
     def up_from_pipe(self, pipe: Pipe, frame: Frame) -> None:
         """I7: a frame of an epoch that is over for its channel changes nothing of it."""
@@ -394,14 +392,3 @@ class Play(World):
         channels = {client.channel for client in clients}
         ends = {channel for edge in self.edges for channel in edge.ends._channels}
         return channels == ends == set(self.agent.end._channels) == set(self.agent.sockets)
-
-
-def _check_bounds(entry: client_state.Channel) -> None:
-    """I6, at a client end."""
-    if len(entry.unaccepted) > 8 or entry.unaccepted_bytes > 2000 + SLACK_BYTES or len(entry.pending) > 12:
-        raise Violation("I6: too many commands at the client end")
-    from_browser = [len(payload) for payload in entry.waiting if not is_refusal(bytes(payload))]
-    if sum(from_browser) > DEVICE_LIMITS.credit_bytes + SLACK_BYTES:
-        raise Violation("I6: too much waits for a client")
-    if len(entry.waiting) - len(from_browser) > MOST_REFUSALS:
-        raise Violation("I6: too many refusals wait for a client")

@@ -87,6 +87,8 @@ class World(Witness):
         for link in list(agent.links):
             self.cut(link)
             self.agent_notices(link)
+        if self.mode.epochs_restart and self.chance.random() < 0.2:
+            self.epoch = 0
         self.epoch += 1
         self.registered_at = self.chance.choice(self.edges)
         agent.end.registered(self.epoch)

@@ -14,7 +14,7 @@ from tests.simulation.seeds import MODES, PART_SEEDS, parts, played
 
 SEEDS = 300  # of each mode
 MORE_SEEDS = 2850
-MUTANT_SEEDS = 600
+MUTANT_SEEDS = 1500
 
 
 @pytest.fixture(autouse=True)

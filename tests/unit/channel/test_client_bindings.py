@@ -148,6 +148,20 @@ def test_a_new_boot_opens_a_channel_afresh_that_exchanged_nothing() -> None:
     assert side.message(1, event(), Binding(2, 2)) == [Deliver(CHANNEL, event())]
 
 
+def test_a_new_boot_that_ends_a_channel_hears_so_on_the_path_it_came_by() -> None:
+    side = open_client()
+    side.command(command(1))
+    [close] = only(Send, side.hello(Binding(2, 1), boot="boot-2", path=NEXT))  # an old OPEN may have made it there
+    assert (close.path, close.frame.kind, close.frame.channel) == (NEXT, Kind.CLOSE, CHANNEL)
+
+
+def test_a_channel_opened_afresh_has_left_its_old_path() -> None:
+    side = open_client()
+    side.hello(Binding(2, 1), boot="boot-2", path=NEXT)
+    assert side.ends.router_lost(ROUTER, side.now) == []
+    assert side.ends.client_gone(CHANNEL) == []
+
+
 def test_a_channel_opened_afresh_asks_again_and_gives_up_after_the_window() -> None:
     side = open_client()
     side.hello(Binding(2, 1), boot="boot-2")
@@ -180,6 +194,17 @@ def test_a_hello_of_an_epoch_that_is_over_changes_nothing() -> None:
     side.hello(Binding(3, 1), side.named(), path=NEXT)
     assert side.hello(Binding(2, 9), boot="boot-0") == []
     assert only(Send, side.command(command(1)))[0].path == NEXT
+
+
+def test_a_hello_of_an_epoch_that_is_over_changes_nothing_of_what_the_newest_did_not_name() -> None:
+    side = open_client()
+    side.hello(Binding(3, 1), held=[CHANNEL])  # it stays where it is, under a binding of the first epoch
+    side.message(1, event())
+    assert side.hello(Binding(2, 9), boot="boot-0") == []
+    assert side.hello(Binding(2, 9)) == []
+    assert side.hello(Binding(2, 9), side.named(), path=NEXT) == []
+    assert side.ends.stale_frames == 3
+    assert only(Send, side.command(command(1)))[0].path == PATH
 
 
 def test_a_lost_router_makes_its_channels_announce_themselves_and_hold_commands() -> None:
