@@ -111,7 +111,7 @@ class LoadedStack:
                 for edge_id in edges
                 for number in range(1, clients[device, edge_id].sent + 1)
             }
-            executions = self.browsers[device].executions
+            executions = self.browsers[device].executions.copy()  # the browser goes on for others meanwhile
             assert {key: times for key, times in executions.items() if key.startswith(f"{topic}-")} == said
 
     def end_all(

@@ -21,7 +21,7 @@ from tests.fakes.thin_proxy import ThinProxy
 
 pytestmark = pytest.mark.slow
 
-DELAY_S = 0.03  # 60 ms there and back
+DELAY_S = 0.05  # 100 ms there and back
 ENVIRONMENT = {"BROWSERGO_AGENT_POOL": "1"}  # all on one line
 CRITICAL, NORMAL = "Page.stopLoading", "Fake.count"
 WARM_UP, SAMPLES = 20, 100

@@ -317,13 +317,13 @@ class UnknownClaimKept(ClientEnds):
         return super()._opened(path, frame, now, wall_ns) if known else []
 
 
-class SendsWhatItSaidItWouldNot(ClientEnds):
-    """Commands whose deadline passes while they are held are answered `no`, and go out all the same."""
+class SaysNoOfWhatWentOut(ClientEnds):
+    """Commands whose deadline passes are answered `no` although they were written."""
 
     def _settle(self, entry: Channel, now: float, effects: list[Effect]) -> None:
-        held, seq = entry.unaccepted, entry.seq
+        written, entry.written = entry.written, 0
         super()._settle(entry, now, effects)
-        entry.unaccepted, entry.seq = held, seq
+        entry.written = written
 
 
 class OpenNotRepeated(ClientEnds):
@@ -379,7 +379,7 @@ MUTANTS = [
     _client(UnknownClaimKept, patient=True),
     _client(OpenNotRepeated, patient=True),
     Mutant("TakesAnyPartOfAMessage", Mode(torn=True, big=0.5, client_ends=TakesAnyPartOfAMessage)),
-    Mutant("SendsWhatItSaidItWouldNot", Mode(hasty=True, client_ends=SendsWhatItSaidItWouldNot)),
+    Mutant("SaysNoOfWhatWentOut", Mode(hasty=True, client_ends=SaysNoOfWhatWentOut)),
     Mutant("AbsenceIgnored", Mode(late_open=True, patient=True, client_ends=AbsenceIgnored)),
     Mutant("AbsenceOfAnyAge", Mode(moving=True, gentle=True, client_ends=AbsenceOfAnyAge)),
     Mutant("BirthIgnored", Mode(late_open=True, patient=True, client_ends=BirthIgnored)),
